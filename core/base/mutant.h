@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Mutants: bugs planted in the core, each off unless asked for, that the explorer has to find.
+//
+// A mutant is a branch `if (MutantOn(Mutant::kX))` next to the correct code. A clean result of the
+// explorer means something only because it finds these, so each mutant names one failure that
+// happened in a kernel or could. In the native build MutantOn is constant false and the branch is
+// gone; SetMutant does not exist there, so no measurement can run mutated code.
+//
+// Linux analogue: lib/fault-inject.c in mechanism; the bug fixes of mm/ in content.
+// Invariant: at most one mutant is on, and it changes only between schedules.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "core/base/build.h"
+
+/// Every mutant, once: enumerator, name on command lines and in reports, what goes wrong.
+#define FAULTLINE_MUTANT_TABLE(X)                                                            \
+  X(kNone, "none", "the code as it should be")                                               \
+  X(kRwSemLosesWakeup, "rwsem_loses_wakeup",                                                 \
+    "RwSem: a release misses a waiter that queues at the same time, and it sleeps for ever") \
+  X(kRwSemDowngradeLetsWriterIn, "rwsem_downgrade_lets_writer_in",                           \
+    "RwSem: a downgrade leaves a moment without a holder, in which a queued writer enters")  \
+  X(kSeqCountReaderForgetsRecheck, "seqcount_reader_forgets_recheck",                        \
+    "SeqCount: a reader uses its copy without comparing the sequence afterwards")            \
+  X(kFreeWithoutGracePeriod, "free_without_grace_period",                                    \
+    "Rcu: an object is freed at once while a reader may still hold it")                      \
+  X(kSleepInRcuSection, "sleep_in_rcu_section", "Rcu: a reader sleeps inside its section")   \
+  X(kAbbaOrder, "abba_order", "two locks are taken in both orders, and two tasks deadlock")  \
+  X(kStaleTypeStablePointer, "stale_type_stable_pointer",                                    \
+    "slab: a reference to a recycled object is used without checking whose it is now")
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+/// A planted bug. The numbers may change from one version to the next; the names do not.
+enum class Mutant : std::uint8_t {
+#define FAULTLINE_ENUMERATOR(enumerator, name, description) enumerator,
+  FAULTLINE_MUTANT_TABLE(FAULTLINE_ENUMERATOR)
+#undef FAULTLINE_ENUMERATOR
+};
+
+/// Name of `mutant` in snake_case.
+[[nodiscard]] std::string_view Name(Mutant mutant) noexcept;
+
+/// One line: what goes wrong when `mutant` is on.
+[[nodiscard]] std::string_view Description(Mutant mutant) noexcept;
+
+/// The mutant called `name`; none if there is no such mutant.
+[[nodiscard]] std::optional<Mutant> MutantFromName(std::string_view name) noexcept;
+
+/// Every planted bug in table order, without kNone.
+[[nodiscard]] std::span<const Mutant> AllMutants() noexcept;
+
+#if defined(FAULTLINE_MODELLED)
+
+namespace mutant_internal {
+extern Mutant current;  // Read by MutantOn, written by SetMutant; unsynchronised, see there.
+}  // namespace mutant_internal
+
+/// Turns on `mutant` and turns off the one before; kNone turns all off. Process-wide and
+/// unsynchronised: only the explorer calls it, between schedules, when no other OS thread runs
+/// modelled code (all fibers of a schedule share one OS thread).
+inline void SetMutant(Mutant mutant) noexcept { mutant_internal::current = mutant; }
+
+/// True when the current mutant is `mutant`. Ask for a planted bug only, never for kNone.
+[[nodiscard]] inline bool MutantOn(Mutant mutant) noexcept {
+  return mutant_internal::current == mutant;
+}
+
+#else
+
+/// Constant false: the native build has no mutants.
+[[nodiscard]] constexpr bool MutantOn(Mutant /*mutant*/) noexcept { return false; }
+
+#endif
+
+}  // namespace faultline

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Implementation of depth_first.h.
+#include "core/sync/modelled/depth_first.h"
+
+#include <bit>
+
+#include "core/base/check.h"
+#include "core/sync/modelled/execution.h"
+#include "core/sync/modelled/replay.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+bool DepthFirstDriver::Advance() {
+  in_schedule_ = false;
+  while (!nodes_.empty()) {
+    Node& node = nodes_.back();
+    node.done |= MaskOf(node.chosen);
+    const FiberMask wanted = pruning_ == Pruning::kNone ? node.eligible : node.todo;
+    const FiberMask left = wanted & ~node.done & Affordable(node);
+    if (left != 0) {
+      node.chosen = static_cast<int8_t>(std::countr_zero(left));
+      prefix_ = nodes_.size();
+      return true;
+    }
+    nodes_.pop_back();
+  }
+  return false;
+}
+
+/// The fibers that may be chosen at `node` without exceeding the bound.
+FiberMask DepthFirstDriver::Affordable(const Node& node) const {
+  if (node.preemptions < bound_ || node.staying == kNoFiber) return ~FiberMask{0};
+  return MaskOf(node.staying);
+}
+
+uint32_t DepthFirstDriver::preemptions() const {
+  if (nodes_.empty()) return 0;
+  return nodes_.back().preemptions + CostOf(nodes_.back(), nodes_.back().chosen);
+}
+
+int DepthFirstDriver::Choose(const Execution& execution, FiberMask eligible, int current) {
+  if (!in_schedule_) BeginSchedule();
+  const uint32_t index = execution.step_count();
+  if (index < prefix_) {
+    // A run repeats exactly; if not, the scenario depends on something besides its schedule.
+    MM_CHECK_EQ(nodes_[index].eligible, eligible);
+    return nodes_[index].chosen;
+  }
+  Node node;
+  node.eligible = eligible;
+  const bool can_stay = current != kNoFiber && (eligible & MaskOf(current)) != 0 &&
+                        execution.pending(current).kind != OpKind::kYield;
+  node.staying = static_cast<int8_t>(can_stay ? current : kNoFiber);
+  node.preemptions = preemptions();
+  node.chosen = static_cast<int8_t>(ChooseWithoutPreemption(execution, eligible, current));
+  node.todo = MaskOf(node.chosen);
+  nodes_.push_back(node);
+  return node.chosen;
+}
+
+void DepthFirstDriver::BeginSchedule() {
+  in_schedule_ = true;
+  chain_.clear();
+  newest_.clear();
+  last_step_.assign(kMaxFibers, 0);
+}
+
+void DepthFirstDriver::StepDone(const Execution& execution, const Step& step) {
+  if (pruning_ == Pruning::kNone) return;
+  const auto index = static_cast<uint32_t>(&step - execution.steps().data());
+  const auto accesses = execution.accesses().subspan(step.first_access, step.access_count);
+  // The races of all but the last step of the prefix were found by an earlier schedule.
+  if (index + 1 >= prefix_) {
+    for (const Access& access : accesses) FindRaces(step, index, access.address, access.write);
+  }
+  for (const Access& access : accesses) {
+    uint32_t& newest = newest_[access.address];
+    chain_.push_back({index, newest, step.fiber, access.write});
+    newest = static_cast<uint32_t>(chain_.size());
+  }
+  last_step_[step.fiber] = index + 1;
+}
+
+/// Finds, for each other fiber, the latest step that conflicts with an access of `step` and that
+/// `step` could have preceded, and has that order tried.
+void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* address,
+                                 bool write) {
+  FiberMask settled = MaskOf(step.fiber);
+  const auto found = newest_.find(address);
+  for (uint32_t i = found == newest_.end() ? 0 : found->second; i != 0; i = chain_[i - 1].before) {
+    const ChainedAccess& other = chain_[i - 1];
+    if ((settled & MaskOf(other.fiber)) != 0 || (!write && !other.write)) continue;
+    MM_DCHECK_LT(other.step, index);
+    const Node& node = nodes_[other.step];
+    if ((node.eligible & MaskOf(step.fiber)) != 0) {
+      Backtrack(other.step, MaskOf(step.fiber));
+      settled |= MaskOf(other.fiber);
+      continue;
+    }
+    // The fiber was blocked there. If on this very operation, and `other` is what unblocks it (a
+    // release, an unpark), they were never eligible together: look further back. Otherwise someone
+    // else may have to go first for the order to be turned round: try everyone.
+    const bool waited_for_this = last_step_[step.fiber] <= other.step;
+    const bool unblocks = waited_for_this && address == step.op.object;
+    if (!unblocks) Backtrack(other.step, node.eligible);
+  }
+}
+
+/// Has `fibers` tried at that point and at the starts of its block and of the block before, where the
+/// same order may cost fewer preemptions.
+void DepthFirstDriver::Backtrack(uint32_t index, FiberMask fibers) {
+  AddTodo(index, fibers);
+  const uint32_t start = BlockStart(index);
+  if (start != index) AddTodo(start, fibers);
+  if (start != 0) AddTodo(BlockStart(start - 1), fibers);
+}
+
+void DepthFirstDriver::AddTodo(uint32_t index, FiberMask fibers) {
+  Node& node = nodes_[index];
+  const FiberMask possible = fibers & node.eligible;
+  node.todo |= possible != 0 ? possible : node.eligible;
+}
+
+/// The first step of the run of steps by one fiber that `index` belongs to.
+uint32_t DepthFirstDriver::BlockStart(uint32_t index) const {
+  while (index > 0 && nodes_[index - 1].chosen == nodes_[index].chosen) --index;
+  return index;
+}
+
+}  // namespace faultline
