@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `AtomicStep`: brackets one operation of a lock. In the native build it is nothing. In the modelled
-// build the whole bracket is one scheduling point and one step: the atomics inside are executed
-// without a switch between them, which keeps schedules short for code that merely uses locks. A
-// wait inside the bracket (Park, a false SpinUntil) still lets others run.
+// `AtomicStep`: brackets one operation of a lock. In the native build it is nothing. In the
+// modelled build the whole bracket is one scheduling point and one step: the atomics inside are
+// executed without a switch between them, which keeps schedules short for code that merely uses
+// locks. A wait inside the bracket (Park, a false SpinUntil) still lets others run.
 //
 // That is sound because lock operations are linearizable, and that in turn is searched: scenarios
 // about the locks themselves run with LockDetail::kSleeping or kAll, which dissolves the brackets
@@ -34,8 +34,8 @@ class AtomicStep {
  public:
   FAULTLINE_ALWAYS_INLINE AtomicStep(LockDetail, OpKind, const void*, SourceLoc) {}
   template <class Predicate>
-  FAULTLINE_ALWAYS_INLINE AtomicStep(LockDetail, OpKind, const void*, SourceLoc,
-                                     const Predicate&) {}
+  FAULTLINE_ALWAYS_INLINE AtomicStep(LockDetail, OpKind, const void*, SourceLoc, const Predicate&) {
+  }
 };
 
 }  // namespace faultline

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Completions (Linux: struct completion): one task waits until another says that something is done.
-// Each Complete lets one waiter through, whether it comes before or after; CompleteAll lets everyone
-// through for ever.
-// Invariant: done_ counts the Completes not yet consumed, or is kForAll.
+// Each Complete lets one waiter through, whether it comes before or after; CompleteAll lets
+// everyone through for ever. Invariant: done_ counts the Completes not yet consumed, or is kForAll.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +20,7 @@ class Completion {
   void Complete(SourceLoc where = SourceLoc::Current()) {
     uint32_t done = done_.Load(kRelaxed, where);
     // Release pairs with TryTake: what was done before is visible to who is let through.
-    while (done != kForAll &&
-           !done_.CompareExchange(done, done + 1, kRelease, kRelaxed, where)) {
+    while (done != kForAll && !done_.CompareExchange(done, done + 1, kRelease, kRelaxed, where)) {
     }
     queue_.WakeOne(where);
   }

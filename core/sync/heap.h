@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where shared objects of a Machine come from (Linux: kmalloc over the slab allocator): pieces of the
-// Machine's arena, so that their addresses repeat from run to run.
+// Where shared objects of a Machine come from (Linux: kmalloc over the slab allocator): pieces of
+// the Machine's arena, so that their addresses repeat from run to run.
 //
 // Native: power-of-two size classes, each with a free list, under one spinlock; freed pieces are
 // reused at once and poisoned for AddressSanitizer until then. Modelled: every piece is tracked,
 // freed ones are poisoned and not reused within the run, and what is left at the end is a leak.
-// Guarantee: a piece is aligned to its size class up to a page, hence never shares a cache line with
-// another if it asks for one.
+// Guarantee: a piece is aligned to its size class up to a page, hence never shares a cache line
+// with another if it asks for one.
 #pragma once
-
-#include <absl/base/thread_annotations.h>
 
 #include <array>
 #include <cstddef>
 #include <new>
 #include <utility>
+
+#include <absl/base/thread_annotations.h>
 
 #include "core/base/arena.h"
 #include "core/base/build.h"
@@ -34,8 +34,8 @@ class Heap {
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
-  /// A piece of at least `size` (1 to kMaxPiece) bytes, aligned to `align` (a power of two, at most a
-  /// page); contents unspecified. ENOMEM when the arena is full. Any context.
+  /// A piece of at least `size` (1 to kMaxPiece) bytes, aligned to `align` (a power of two, at most
+  /// a page); contents unspecified. ENOMEM when the arena is full. Any context.
   [[nodiscard]] Result<void*> Allocate(size_t size, size_t align = alignof(std::max_align_t),
                                        SourceLoc where = SourceLoc::Current())
       ABSL_LOCKS_EXCLUDED(lock_);

@@ -66,16 +66,16 @@ LockWait::~LockWait() {
   if (begin_ == 0) return;
   const uint64_t waited = SyncClockNs() - begin_;
   task_.stats->CountWait(lock_.rank, waited, holder_, killed_);
-  detail::TellWaitSink({.kind = WaitKind::kLock,
-                        .mode = mode_ == LockMode::kShared ? WaitMode::kShared
-                                                           : WaitMode::kExclusive,
-                        .rank = static_cast<uint8_t>(lock_.rank),
-                        .killed = killed_,
-                        .waiter_activity = task_.activity(),
-                        .holder_activity = holder_activity_,
-                        .waiter = TaskId(task_.id()),
-                        .holder = TaskId(holder_),
-                        .waited = Ticks(waited)});
+  detail::TellWaitSink(
+      {.kind = WaitKind::kLock,
+       .mode = mode_ == LockMode::kShared ? WaitMode::kShared : WaitMode::kExclusive,
+       .rank = static_cast<uint8_t>(lock_.rank),
+       .killed = killed_,
+       .waiter_activity = task_.activity(),
+       .holder_activity = holder_activity_,
+       .waiter = TaskId(task_.id()),
+       .holder = TaskId(holder_),
+       .waited = Ticks(waited)});
 }
 
 }  // namespace faultline

@@ -19,25 +19,25 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 /// Numeric order is lock order: a smaller rank is taken first.
 enum class LockRank : uint8_t {
-  kInode,            ///< inode rwsem: truncate and write against each other
-  kMmapLock,         ///< the mm's mmap_lock
-  kVmaLock,          ///< per-VMA lock, read and write alike (B2, B3)
-  kInvalidateLock,   ///< mapping invalidate_lock: page-cache fill against truncate
-  kFolioLock,        ///< folio lock bit
-  kIMmap,            ///< i_mmap rwsem: rmap of file pages
-  kAnonVma,          ///< anon_vma rwsem: rmap of anonymous pages
-  kPageTable,        ///< page_table_lock and the split locks of PMD and PTE tables
-  kSwap,             ///< swap device and swap cache
-  kMappingPrivate,   ///< mapping private lock
-  kIPages,           ///< i_pages: a mapping's folio index
-  kLruvec,           ///< LRU lists of a node and memcg
-  kZone,             ///< buddy allocator of a zone
-  kPerCpu,           ///< one CPU slot of per-CPU data
-  kHeap,             ///< object heaps and type-stable slabs
-  kWaitQueue,        ///< a wait queue's list: wake-ups are legal under every lock above
-  kTestOuter,        ///< for tests of the sync layer only
-  kTestMiddle,       ///< for tests of the sync layer only
-  kTestInner,        ///< for tests of the sync layer only
+  kInode,           ///< inode rwsem: truncate and write against each other
+  kMmapLock,        ///< the mm's mmap_lock
+  kVmaLock,         ///< per-VMA lock, read and write alike (B2, B3)
+  kInvalidateLock,  ///< mapping invalidate_lock: page-cache fill against truncate
+  kFolioLock,       ///< folio lock bit
+  kIMmap,           ///< i_mmap rwsem: rmap of file pages
+  kAnonVma,         ///< anon_vma rwsem: rmap of anonymous pages
+  kPageTable,       ///< page_table_lock and the split locks of PMD and PTE tables
+  kSwap,            ///< swap device and swap cache
+  kMappingPrivate,  ///< mapping private lock
+  kIPages,          ///< i_pages: a mapping's folio index
+  kLruvec,          ///< LRU lists of a node and memcg
+  kZone,            ///< buddy allocator of a zone
+  kPerCpu,          ///< one CPU slot of per-CPU data
+  kHeap,            ///< object heaps and type-stable slabs
+  kWaitQueue,       ///< a wait queue's list: wake-ups are legal under every lock above
+  kTestOuter,       ///< for tests of the sync layer only
+  kTestMiddle,      ///< for tests of the sync layer only
+  kTestInner,       ///< for tests of the sync layer only
   kCount
 };
 
@@ -63,7 +63,7 @@ enum class LockSubclass : uint8_t {
 
 struct LockRankInfo {
   LockRank rank;
-  std::string_view name;   ///< as LOCKING.md, reports and statistics print it
+  std::string_view name;        ///< as LOCKING.md, reports and statistics print it
   std::string_view linux_name;  ///< the Linux lock that it mirrors; "-" if it is ours alone
   LockKind kind;
   SameRank same_rank;

@@ -33,7 +33,7 @@ struct DurationHistogram {
   uint64_t max_ns = 0;
 
   [[nodiscard]] static constexpr int BucketOf(uint64_t ns) {
-    const int bucket = ns == 0 ? 0 : std::bit_width(ns) - 1;
+    const auto bucket = ns == 0 ? 0 : static_cast<int>(std::bit_width(ns)) - 1;
     return bucket < kBuckets ? bucket : kBuckets - 1;
   }
 };
@@ -64,8 +64,8 @@ void SetLockdep(bool on);
 /// Starts all counters at zero.
 void ResetLockStats();
 
-/// Receives every contended wait while the level is kWaits or higher; null for none. `sink` outlives
-/// its registration and all waits that began under it.
+/// Receives every contended wait while the level is kWaits or higher; null for none. `sink`
+/// outlives its registration and all waits that began under it.
 void SetWaitSink(WaitSink* sink);
 
 namespace detail {

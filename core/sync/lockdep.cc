@@ -5,12 +5,12 @@
 // chain that took the same two ranks the right way round.
 #include "core/sync/lockdep.h"
 
-#include <absl/strings/str_format.h>
-
 #include <atomic>
 #include <cstdio>
 #include <mutex>
 #include <string>
+
+#include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
 #include "core/sync/rcu.h"
@@ -213,9 +213,9 @@ void CheckRelease(Task& task, LockId lock, LockMode mode, const HeldLock* held, 
 void CheckDowngrade(Task& task, LockId lock, const HeldLock* held, SourceLoc where) {
   if (held != nullptr && held->mode == LockMode::kExclusive) return;
   Report(LockdepProblem::kMisuse,
-         Heading(task, absl::StrFormat("downgrade of %s, which the task does not hold exclusively",
-                                       Describe(lock, LockMode::kExclusive, LockSubclass::kNormal,
-                                                where))));
+         Heading(task, absl::StrFormat(
+                           "downgrade of %s, which the task does not hold exclusively",
+                           Describe(lock, LockMode::kExclusive, LockSubclass::kNormal, where))));
 }
 
 }  // namespace lockdep

@@ -25,8 +25,8 @@ bool RawMutex::LockSlow(Task& self, LockId id, bool killable, SourceLoc where) {
   return false;
 }
 
-/// Takes the mutex if it is free, keeping the waiters' bit. If not, leaves that bit set, so that the
-/// owner's release comes through UnlockSlow.
+/// Takes the mutex if it is free, keeping the waiters' bit. If not, leaves that bit set, so that
+/// the owner's release comes through UnlockSlow.
 bool RawMutex::TakeLocked(uint32_t id, SourceLoc where) {
   uint32_t seen = word_.Load(kRelaxed, where);
   while (true) {

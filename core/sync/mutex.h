@@ -8,9 +8,9 @@
 // Guarantees: one owner at a time; with owners leaving, every waiter gets in.
 #pragma once
 
-#include <absl/base/thread_annotations.h>
-
 #include <cstdint>
+
+#include <absl/base/thread_annotations.h>
 
 #include "core/base/build.h"
 #include "core/base/check.h"
@@ -113,7 +113,8 @@ class ABSL_LOCKABLE Mutex {
   FAULTLINE_ALWAYS_INLINE bool Acquire(LockSubclass subclass, bool killable, SourceLoc where) {
     Task& self = CurrentTask();
     const bool hooked = (self.hooks() & kHooks) != 0;
-    if (hooked) [[unlikely]] HookWillAcquire(self, Id(), LockMode::kExclusive, subclass, where);
+    if (hooked) [[unlikely]]
+      HookWillAcquire(self, Id(), LockMode::kExclusive, subclass, where);
     {
       const AtomicStep step(LockDetail::kSleeping, OpKind::kLock, this, where);
       if (!raw_.TryLock(self.id(), where)) [[unlikely]] {

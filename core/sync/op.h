@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kinds of operation that a modelled execution schedules; the native build knows them only as
-// the names that lock code gives to its atomic steps (atomic_step.h). A fiber announces its next operation
-// at a scheduling point; the driver picks a fiber; that fiber's announced operation then executes
-// as one step. Each kind has one letter, which is what a replay string records per choice, and one
-// word, which is what reports and divergence messages print. Letters never change meaning: a new
-// kind takes a new letter, a removed one retires its letter (the replay format is versioned).
+// the names that lock code gives to its atomic steps (atomic_step.h). A fiber announces its next
+// operation at a scheduling point; the driver picks a fiber; that fiber's announced operation then
+// executes as one step. Each kind has one letter, which is what a replay string records per choice,
+// and one word, which is what reports and divergence messages print. Letters never change meaning:
+// a new kind takes a new letter, a removed one retires its letter (the replay format is versioned).
 #pragma once
 
 #include <array>
@@ -20,14 +20,14 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 enum class OpKind : uint8_t {
   kLoad,
   kStore,
-  kRmw,          ///< exchange, compare-exchange, fetch-and-op
-  kSpinLock,     ///< eligible only while the spinlock is free
+  kRmw,       ///< exchange, compare-exchange, fetch-and-op
+  kSpinLock,  ///< eligible only while the spinlock is free
   kSpinUnlock,
-  kLock,         ///< an attempt on a sleeping lock; may queue and park
+  kLock,  ///< an attempt on a sleeping lock; may queue and park
   kUnlock,
   kTryLock,
   kDowngrade,
-  kPark,         ///< eligible only once the fiber has been unparked
+  kPark,  ///< eligible only once the fiber has been unparked
   kUnpark,
   kSpin,         ///< SpinUntil: eligible only while its condition holds
   kYield,        ///< voluntary: leaving the fiber here costs no preemption

@@ -42,7 +42,8 @@ class CpuSet {
 /// CpuSet.
 class [[nodiscard]] PreemptOff {
  public:
-  explicit PreemptOff(CpuSet& cpus, SourceLoc where = SourceLoc::Current()) : cpus_(cpus) {
+  explicit PreemptOff(CpuSet& cpus, SourceLoc where = SourceLoc::Current())
+      : cpus_(cpus), where_(where) {
     Task& self = CurrentTask();
     ++self.preempt_off;
     cpu_ = self.cpu() % cpus.size();
@@ -52,7 +53,7 @@ class [[nodiscard]] PreemptOff {
     }
   }
   ~PreemptOff() {
-    cpus_.slots_[cpu_].holder.Store(0, kRelease);  // pairs with TryEnter
+    cpus_.slots_[cpu_].holder.Store(0, kRelease, where_);  // pairs with TryEnter
     --CurrentTask().preempt_off;
   }
   PreemptOff(const PreemptOff&) = delete;
@@ -74,6 +75,7 @@ class [[nodiscard]] PreemptOff {
 
   CpuSet& cpus_;
   uint32_t cpu_;
+  [[no_unique_address]] SourceLoc where_;
 };
 
 /// One T for each CPU, on cache lines of its own.
@@ -112,7 +114,8 @@ class PerTask {
     const uint32_t index = CurrentTask().id();
     std::atomic<Chunk*>& slot = (*chunks_)[index / kPerChunk];
     Chunk* chunk = slot.load(kAcquire);  // pairs with Grow
-    if (chunk == nullptr) [[unlikely]] chunk = Grow(slot);
+    if (chunk == nullptr) [[unlikely]]
+      chunk = Grow(slot);
     return (*chunk)[index % kPerChunk].value;
   }
   /// Visits the T of every task, of idle ids, too. They may be in use meanwhile.

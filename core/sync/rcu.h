@@ -6,11 +6,11 @@
 //   readers:  RcuGuard guard;  node = ptr.Read();  ...use node until the guard ends...
 //   writers:  unlink, then Rcu::Retire(node->rcu_head, callback) or Rcu::Synchronize() and free
 //
-// Native: liburcu, memb flavour; a section costs two plain stores to the thread's own line. Modelled:
-// when a grace period ends is the search's choice, pointers die with the section they were read in,
-// and a touch of freed memory is reported.
-// Guarantee: a callback or the return of Synchronize comes after the end of every section that had
-// begun when it was asked for. Nothing is promised about sections that begin later.
+// Native: liburcu, memb flavour; a section costs two plain stores to the thread's own line.
+// Modelled: when a grace period ends is the search's choice, pointers die with the section they
+// were read in, and a touch of freed memory is reported. Guarantee: a callback or the return of
+// Synchronize comes after the end of every section that had begun when it was asked for. Nothing is
+// promised about sections that begin later.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -31,10 +31,15 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 /// reclaim (B12; lockdep checks). Belongs to one task and one scope.
 class [[nodiscard]] RcuGuard {
  public:
-  explicit RcuGuard(SourceLoc where = SourceLoc::Current()) { Rcu::ReadLock(where); }
-  ~RcuGuard() { Rcu::ReadUnlock(); }
+  explicit RcuGuard(SourceLoc where = SourceLoc::Current()) : where_(where) {
+    Rcu::ReadLock(where);
+  }
+  ~RcuGuard() { Rcu::ReadUnlock(where_); }
   RcuGuard(const RcuGuard&) = delete;
   RcuGuard& operator=(const RcuGuard&) = delete;
+
+ private:
+  [[no_unique_address]] SourceLoc where_;
 };
 
 /// A pointer that readers follow inside RCU sections (Linux: __rcu, rcu_dereference and

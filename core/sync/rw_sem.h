@@ -8,16 +8,17 @@
 // announcement *is* its hold if no writer holds and, in a fair semaphore, nobody waits (B6).
 // Otherwise it queues and takes the announcement back. Whoever leaves the word without a holder
 // while waiters are queued passes the semaphore on, under the queue's lock: to the first waiter if
-// that is a writer, else to every queued reader, so a writer waits for one batch of readers at most.
+// that is a writer, else to every queued reader, so a writer waits for one batch of readers at
+// most.
 //
 // Guarantees: never a writer beside another holder; a waiting writer blocks readers that come after
 // it (fair); with every holder leaving, every waiter gets in; Downgrade admits readers and at no
 // moment a writer (B7).
 #pragma once
 
-#include <absl/base/thread_annotations.h>
-
 #include <cstdint>
+
+#include <absl/base/thread_annotations.h>
 
 #include "core/base/build.h"
 #include "core/base/check.h"
@@ -35,8 +36,8 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 struct RwSemPolicy {
   /// A waiting writer blocks later readers. Off: readers pass waiting writers, who may starve.
   bool fair = true;
-  /// A release hands the semaphore to the first waiter, if that is a writer. Off: it only wakes that
-  /// writer, another may come first; a writer that lost once is handed it the next time.
+  /// A release hands the semaphore to the first waiter, if that is a writer. Off: it only wakes
+  /// that writer, another may come first; a writer that lost once is handed it the next time.
   bool handoff = true;
   /// How long a waiter spins for its turn before it sleeps; 0 is never. See docs/benchmarks.md for
   /// how the default was chosen.
@@ -73,13 +74,15 @@ class RawRwSem {
     }
     // Release pairs with the acquire of the next writer.
     const uint32_t left = state_.FetchSub(kReader, kRelease, where) - kReader;
-    if (left == kWaiters) [[unlikely]] PassOn(where);
+    if (left == kWaiters) [[unlikely]]
+      PassOn(where);
   }
   FAULTLINE_ALWAYS_INLINE void WriteUnlock(SourceLoc where) {
     owner_.store(0, kRelaxed);
     // Release pairs with the acquire of the next holder.
     const uint32_t before = state_.FetchSub(kWriter, kRelease, where);
-    if ((before & kWaiters) != 0) [[unlikely]] PassOn(where);
+    if ((before & kWaiters) != 0) [[unlikely]]
+      PassOn(where);
   }
   void Downgrade(SourceLoc where);
 
@@ -201,7 +204,8 @@ class ABSL_LOCKABLE RwSem {
     raw_.Downgrade(where);
   }
 
-  /// Whether anyone holds it, holds it for writing, or waits for it; hints unless the caller holds it.
+  /// Whether anyone holds it, holds it for writing, or waits for it; hints unless the caller holds
+  /// it.
   [[nodiscard]] bool IsHeld() const { return raw_.IsHeld(); }
   [[nodiscard]] bool IsWriteHeld() const { return raw_.IsWriteHeld(); }
   [[nodiscard]] bool HasWaiters() const { return raw_.HasWaiters(); }
@@ -261,7 +265,8 @@ class ABSL_LOCKABLE RwSem {
   }
   FAULTLINE_ALWAYS_INLINE void TellReleased(LockMode mode, SourceLoc where) {
     Task& self = CurrentTask();
-    if ((self.hooks() & kHooks) != 0) [[unlikely]] HookReleased(self, Id(), mode, where);
+    if ((self.hooks() & kHooks) != 0) [[unlikely]]
+      HookReleased(self, Id(), mode, where);
   }
 
   RawRwSem raw_;

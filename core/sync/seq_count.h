@@ -3,10 +3,10 @@
 // Sequence counts (Linux: seqcount_t; B20, B21): readers that write nothing and find out afterwards
 // whether a writer was at work meanwhile.
 //
-// Protocol: writers, one at a time under a lock of theirs, make the count odd, change the data, make
-// it even. A reader notes an even count, loads, and compares. The data are Atomic<T>, loaded and
-// stored relaxed between the two, since a plain read beside a writer would be a data race in C++.
-// The count has 64 bits and only grows: a note taken at any time stays comparable (B21).
+// Protocol: writers, one at a time under a lock of theirs, make the count odd, change the data,
+// make it even. A reader notes an even count, loads, and compares. The data are Atomic<T>, loaded
+// and stored relaxed between the two, since a plain read beside a writer would be a data race in
+// C++. The count has 64 bits and only grows: a note taken at any time stays comparable (B21).
 // Guarantee: if Retry says no, all loads since Begin saw one state that existed between writes.
 #pragma once
 
@@ -77,8 +77,8 @@ class SeqCount {
  private:
   [[nodiscard]] static constexpr bool IsEven(uint64_t count) { return (count & 1) == 0; }
 
-  /// A fence in the native build. The modelled build is sequentially consistent, and ThreadSanitizer
-  /// does not know fences (nor does it need them here: all data are atomics).
+  /// A fence in the native build. The modelled build is sequentially consistent, and
+  /// ThreadSanitizer does not know fences (nor does it need them here: all data are atomics).
   static void Fence([[maybe_unused]] std::memory_order order) {
 #if !defined(FAULTLINE_MODELLED) && !FAULTLINE_TSAN
     std::atomic_thread_fence(order);
@@ -91,15 +91,17 @@ class SeqCount {
 /// Brackets a write of a SeqCount. The caller excludes other writers.
 class SeqWriteGuard {
  public:
-  explicit SeqWriteGuard(SeqCount& count, SourceLoc where = SourceLoc::Current()) : count_(count) {
+  explicit SeqWriteGuard(SeqCount& count, SourceLoc where = SourceLoc::Current())
+      : count_(count), where_(where) {
     count_.WriteBegin(where);
   }
-  ~SeqWriteGuard() { count_.WriteEnd(); }
+  ~SeqWriteGuard() { count_.WriteEnd(where_); }
   SeqWriteGuard(const SeqWriteGuard&) = delete;
   SeqWriteGuard& operator=(const SeqWriteGuard&) = delete;
 
  private:
   SeqCount& count_;
+  [[no_unique_address]] SourceLoc where_;
 };
 
 }  // namespace faultline

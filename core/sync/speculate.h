@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `Speculate`: copying fields of an object that may be recycled meanwhile, and using the copy only if
-// a sequence count says afterwards that nothing happened (the VMA copy of the speculative page-fault
-// series; schemes spf_mm_seq and spf_vma_seq).
+// `Speculate`: copying fields of an object that may be recycled meanwhile, and using the copy only
+// if a sequence count says afterwards that nothing happened (the VMA copy of the speculative
+// page-fault series; schemes spf_mm_seq and spf_vma_seq).
 //
 //   Speculate<Vma, VmaView> copy(ref);             // opens the scope
 //   copy.draft().start = ref->start.Load(kRelaxed);

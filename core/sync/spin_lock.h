@@ -4,15 +4,15 @@
 // held, so "who holds it" costs nothing. Test-and-set with a read-only wait, not queued: in user
 // space a queue would make everyone wait for a preempted waiter.
 //
-// Protocol: Lock pairs its acquire with the release of the Unlock that freed the word. A holder must
-// not sleep (lockdep: `context`). `RawSpinLock` is the bare lock for the inside of other locks;
-// everyone else uses `SpinLock<rank>`, which reports to the hooks.
-// Guarantee: at most one task is between Lock and Unlock.
+// Protocol: Lock pairs its acquire with the release of the Unlock that freed the word. A holder
+// must not sleep (lockdep: `context`). `RawSpinLock` is the bare lock for the inside of other
+// locks; everyone else uses `SpinLock<rank>`, which reports to the hooks. Guarantee: at most one
+// task is between Lock and Unlock.
 #pragma once
 
-#include <absl/base/thread_annotations.h>
-
 #include <cstdint>
+
+#include <absl/base/thread_annotations.h>
 
 #include "core/base/build.h"
 #include "core/base/check.h"
@@ -70,11 +70,13 @@ class ABSL_LOCKABLE SpinLock {
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     Task& self = CurrentTask();
     const bool hooked = (self.hooks() & kHooks) != 0;
-    if (hooked) [[unlikely]] HookWillAcquire(self, Id(), LockMode::kExclusive, subclass, where);
+    if (hooked) [[unlikely]]
+      HookWillAcquire(self, Id(), LockMode::kExclusive, subclass, where);
     if constexpr (kModelled) {
       raw_.Lock(self, where);  // one step, eligible once the lock is free: there is no contention
     } else {
-      if (!raw_.TryLock(self, where)) [[unlikely]] LockContended(self, where);
+      if (!raw_.TryLock(self, where)) [[unlikely]]
+        LockContended(self, where);
     }
     if (hooked) [[unlikely]] {
       HookAcquired(self, Id(), LockMode::kExclusive, subclass, Acquisition::kBlocking, where);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clock that lock statistics read. Native: the monotonic clock of the host. Modelled: the number
-// of steps executed so far, so that runs repeat. Not for anything that the simulated machine can
-// see: its time comes from env's TickSource.
+// The clock that lock statistics read. Native: the monotonic clock of the host. Modelled: the
+// number of steps executed so far, so that runs repeat. Not for anything that the simulated machine
+// can see: its time comes from env's TickSource.
 #pragma once
 
 #include <cstdint>

@@ -4,9 +4,9 @@
 // needs). In the native build a task is an OS thread, attached on first use; in the modelled build
 // it is a fiber. A task is not a CPU: it runs on the CPU slot it was given (per_cpu.h).
 //
-// Everything that waits ends up in `Task::Park`. Parking is token based: Unpark leaves a token, Park
-// consumes one or sleeps for it, so a wake-up that comes first is not lost. A stale token makes one
-// later Park return at once; every caller therefore loops on its own condition.
+// Everything that waits ends up in `Task::Park`. Parking is token based: Unpark leaves a token,
+// Park consumes one or sleeps for it, so a wake-up that comes first is not lost. A stale token
+// makes one later Park return at once; every caller therefore loops on its own condition.
 //
 // Invariant: Task memory is type-stable for the life of the process (native) or of the run
 // (modelled), so that a waker may still call Unpark on a task that has just gone on its way.
@@ -66,10 +66,10 @@ class Task {
   [[nodiscard]] FAULTLINE_ALWAYS_INLINE uint32_t hooks() const { return hooks_.load(kRelaxed); }
   void set_hooks(uint32_t hooks) { hooks_.store(hooks, kRelaxed); }
 
-  HeldLocks held;               ///< maintained by the hooks while lockdep or hold times are on
-  LockId waiting_for{};         ///< set while in a LockWait; address null otherwise
-  uint32_t waiting_holder = 0;  ///< who held `waiting_for` when the wait began; 0 if unknown
-  uint32_t preempt_off = 0;     ///< depth of PreemptOff scopes
+  HeldLocks held;                   ///< maintained by the hooks while lockdep or hold times are on
+  LockId waiting_for{};             ///< set while in a LockWait; address null otherwise
+  uint32_t waiting_holder = 0;      ///< who held `waiting_for` when the wait began; 0 if unknown
+  uint32_t preempt_off = 0;         ///< depth of PreemptOff scopes
   LockStatsShard* stats = nullptr;  ///< this task's share of the statistics; owned by the registry
 
  private:
@@ -83,7 +83,7 @@ class Task {
   uint32_t cpu_ = 0;
   std::atomic<uint16_t> activity_{0};
   std::string_view name_ = "task";
-  Atomic<uint32_t> token_{0};   ///< parker state; see task.cc of the flavour
+  Atomic<uint32_t> token_{0};  ///< parker state; see task.cc of the flavour
   Atomic<uint32_t> killed_{0};
 };
 

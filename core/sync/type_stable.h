@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Type-stable memory (Linux: SLAB_TYPESAFE_BY_RCU, which VMAs live in since 6.15; B15, B16, V7):
-// a freed object's slot may be reused at once, even for another owner, but always for the same type.
-// A reader who found a pointer under RCU may therefore touch the object's stable fields at any time
-// within its section; it must take a count on the object, and then look again whose it is.
+// a freed object's slot may be reused at once, even for another owner, but always for the same
+// type. A reader who found a pointer under RCU may therefore touch the object's stable fields at
+// any time within its section; it must take a count on the object, and then look again whose it is.
 //
 //   StableRef<Vma> ref(found);                 // inside the RCU section that found it
 //   if (!ref->TryGet()) return retry;          // stable field: legal on a recycled slot
@@ -16,10 +16,10 @@
 // Guarantee (modelled build): any other touch through a stale reference is reported.
 #pragma once
 
-#include <absl/base/thread_annotations.h>
-
 #include <utility>
 #include <vector>
+
+#include <absl/base/thread_annotations.h>
 
 #include "core/base/build.h"
 #include "core/base/check.h"
@@ -46,7 +46,7 @@ class TypeStableSlab {
   /// Gives the slots back. Every object is free and no reader is left.
   ~TypeStableSlab() {
     for (T* slot : slots_) {
-      tracker_.SlotReused(slot);
+      tracker_.SlotReleased(slot);
       heap_.Delete(slot);
     }
   }

@@ -3,9 +3,9 @@
 // The queue inside sleeping locks (Linux: the wait_list of struct rw_semaphore and struct mutex):
 // waiters in order of arrival, each on its task's stack, under a small spinlock.
 //
-// Protocol: a waiter is linked and unlinked under `lock`. Whoever grants the lock to a waiter unlinks
-// it, reads its task, then sets `granted`; from that store on the waiter's frame may be gone, and
-// only the type-stable Task may be touched.
+// Protocol: a waiter is linked and unlinked under `lock`. Whoever grants the lock to a waiter
+// unlinks it, reads its task, then sets `granted`; from that store on the waiter's frame may be
+// gone, and only the type-stable Task may be touched.
 #pragma once
 
 #include "core/base/build.h"

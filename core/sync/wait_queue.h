@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Wait queues (Linux: wait_queue_head_t, wait_event(), wait_event_killable()): tasks that wait until
-// some condition over shared state holds.
+// Wait queues (Linux: wait_queue_head_t, wait_event(), wait_event_killable()): tasks that wait
+// until some condition over shared state holds.
 //
 // Protocol: the waiter queues itself, then tests the condition, then parks; the waker makes the
-// condition true, then wakes. Both go through the queue's lock, so either the waker finds the waiter
-// or the waiter finds the condition true: no wake-up is lost. Woken tasks test again.
-// The condition is evaluated by the waiting task, with no lock of the queue held.
+// condition true, then wakes. Both go through the queue's lock, so either the waker finds the
+// waiter or the waiter finds the condition true: no wake-up is lost. Woken tasks test again. The
+// condition is evaluated by the waiting task, with no lock of the queue held.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -70,9 +70,10 @@ class WaitQueue {
       if (holds || give_up()) break;
       Task::Park(where);
     }
+    // A wake-up that came after the last test was not needed here, and may be needed elsewhere: by
+    // one that waits for the same thing and did not find it. Scenario completion finds this.
     const bool was_woken = !Dequeue(waiter, where);
-    // A wake-up that was meant for one task must not end with one that gives up.
-    if (!holds && was_woken) WakeOne(where);
+    if (was_woken) WakeOne(where);
     return holds;
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Modelled `Atomic<T>`: a plain word, each operation on which is one scheduling point (see
-// core/sync/atomic.h for the contract). The memory orders are taken and ignored: one fiber runs at a
-// time, which is sequential consistency. Outside of an execution it is just the word.
+// core/sync/atomic.h for the contract). The memory orders are taken and ignored: one fiber runs at
+// a time, which is sequential consistency. Outside of an execution it is just the word.
 #pragma once
 
 #include <bit>

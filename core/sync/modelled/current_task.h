@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The running fiber's task in the modelled build. Outside of an execution there is one idle task per
-// OS thread, so that unit tests may use locks without a scenario.
+// The running fiber's task in the modelled build. Outside of an execution there is one idle task
+// per OS thread, so that unit tests may use locks without a scenario.
 #pragma once
 
 #include "core/base/build.h"

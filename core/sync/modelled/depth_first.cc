@@ -107,8 +107,8 @@ void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* a
   }
 }
 
-/// Has `fibers` tried at that point and at the starts of its block and of the block before, where the
-/// same order may cost fewer preemptions.
+/// Has `fibers` tried at that point and at the starts of its block and of the block before, where
+/// the same order may cost fewer preemptions.
 void DepthFirstDriver::Backtrack(uint32_t index, FiberMask fibers) {
   AddTodo(index, fibers);
   const uint32_t start = BlockStart(index);

@@ -7,14 +7,14 @@
 // Reduction", OOPSLA 2013): alternatives are tried only where two steps of different fibers touch a
 // common word and one writes it, at that point and, since the bound counts preemptions, also at the
 // starts of the blocks of steps around it, where switching costs none. No sleep sets: with a bound
-// they are unsound. Happens-before is not used to drop pairs; that would need a proof under a bound.
-// Guarantee, tested against the unpruned search: the same final states are reached.
+// they are unsound. Happens-before is not used to drop pairs; that would need a proof under a
+// bound. Guarantee, tested against the unpruned search: the same final states are reached.
 #pragma once
-
-#include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
 #include <vector>
+
+#include <absl/container/flat_hash_map.h>
 
 #include "core/base/build.h"
 #include "core/sync/modelled/driver.h"
@@ -28,8 +28,8 @@ class DepthFirstDriver : public Driver {
   /// `bound` is the greatest number of preemptions in a schedule; at least 0.
   DepthFirstDriver(uint32_t bound, Pruning pruning) : bound_(bound), pruning_(pruning) {}
 
-  /// Prepares the next schedule. False when all within the bound have been run. Before the first run
-  /// there is nothing to prepare: call it after each run.
+  /// Prepares the next schedule. False when all within the bound have been run. Before the first
+  /// run there is nothing to prepare: call it after each run.
   [[nodiscard]] bool Advance();
 
   /// Preemptions in the schedule that was run last.
@@ -44,7 +44,7 @@ class DepthFirstDriver : public Driver {
     FiberMask eligible = 0;
     FiberMask todo = 0;  ///< to be tried here, pruned search only; others may be added later
     FiberMask done = 0;
-    uint32_t preemptions = 0;  ///< in the schedule before this point
+    uint32_t preemptions = 0;   ///< in the schedule before this point
     int8_t staying = kNoFiber;  ///< whom it costs nothing to choose; kNoFiber if all are free
     int8_t chosen = kNoFiber;
   };
@@ -69,7 +69,7 @@ class DepthFirstDriver : public Driver {
   const uint32_t bound_;
   const Pruning pruning_;
   std::vector<Node> nodes_;
-  size_t prefix_ = 0;    // nodes before this one repeat the last schedule
+  size_t prefix_ = 0;  // nodes before this one repeat the last schedule
   bool in_schedule_ = false;
 
   // Of the current schedule; pruned search only.

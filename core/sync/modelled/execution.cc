@@ -218,8 +218,11 @@ void Execution::Point(const Op& op, Condition ready) {
   } else {
     EndStep();
     const int next = PickNext(self.index);
-    if (next == kNoFiber) SwitchToLoop();
-    if (next != self.index) SwitchTo(*fibers_[static_cast<size_t>(next)]);
+    if (next == kNoFiber) {
+      SwitchToLoop();  // for good, unless this is the callback fiber, which is told to stop
+    } else if (next != self.index) {
+      SwitchTo(*fibers_[static_cast<size_t>(next)]);
+    }
   }
   if (!stopping_) BeginStep(self);
 }
@@ -250,6 +253,8 @@ void Execution::BeginStep(Fiber& fiber) {
   if (fiber.rcu_section != 0 && fiber.rcu_began == 0) {
     // A section counts from its first step on; see execution_rcu.cc.
     fiber.rcu_began = ++rcu_stamp_;
+    notes_.push_back({step_count() - 1, static_cast<uint8_t>(fiber.index), "rcu-enter", nullptr,
+                      fiber.rcu_entered_at});
     NoteAccess(&grace_period_, /*write=*/false, 0);
   }
   if (fiber.ready.set()) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One modelled execution: a scenario's tasks as fibers on one thread, their memory, their RCU state,
-// and the rules whose violation ends a run. `Run` executes the scenario once, asking a Driver at
-// every scheduling point; an Execution is used for any number of runs, one after the other.
+// One modelled execution: a scenario's tasks as fibers on one thread, their memory, their RCU
+// state, and the rules whose violation ends a run. `Run` executes the scenario once, asking a
+// Driver at every scheduling point; an Execution is used for any number of runs, one after the
+// other.
 //
 // How a run goes: the scenario's body runs alone and sets up state and tasks; every task runs alone
 // up to its first operation; then operations execute one by one as the driver chooses; when all
@@ -62,13 +63,13 @@ struct Violation {
 enum class RunStatus : uint8_t {
   kCompleted,  ///< ended by itself, nothing to report
   kViolation,
-  kStopped,    ///< the driver stopped it
+  kStopped,  ///< the driver stopped it
 };
 
 struct ExecutionOptions {
-  LockDetail detail;               ///< which locks show their inside
-  bool lockdep = true;             ///< off: only real deadlocks are found
-  uint32_t step_limit = 20'000;    ///< per run
+  LockDetail detail;             ///< which locks show their inside
+  bool lockdep = true;           ///< off: only real deadlocks are found
+  uint32_t step_limit = 20'000;  ///< per run
   size_t arena_bytes = 64u << 20;
 };
 
@@ -146,8 +147,8 @@ class Execution {
   /// Whether scenario code is running, rather than the loop that drives it.
   [[nodiscard]] bool InFiber() const { return current_ != nullptr; }
 
-  /// Announces `op`; returns when it is chosen, for the caller to carry it out. `ready`, if set, says
-  /// when it is eligible. Inside an AtomicStep: no switch, unless `ready` does not hold.
+  /// Announces `op`; returns when it is chosen, for the caller to carry it out. `ready`, if set,
+  /// says when it is eligible. Inside an AtomicStep: no switch, unless `ready` does not hold.
   void Point(const Op& op, Condition ready = {});
   /// Announces an access to a shared word and checks that its memory may be touched.
   void PointForAccess(OpKind kind, const void* address, SourceLoc where);
@@ -234,8 +235,8 @@ class Execution {
   MemoryModel memory_;
   std::unique_ptr<Heap> heap_;
 
-  // Fiber 0..fiber_count_-1 are the tasks; the last of them runs RCU callbacks. The conductor, which
-  // runs setup and final checks, is not schedulable.
+  // Fiber 0..fiber_count_-1 are the tasks; the last of them runs RCU callbacks. The conductor,
+  // which runs setup and final checks, is not schedulable.
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::unique_ptr<Fiber> conductor_;
   std::unique_ptr<struct LoopContext> loop_;
@@ -245,9 +246,9 @@ class Execution {
   Task* current_task_ = nullptr;
 
   Phase phase_ = Phase::kIdle;
-  bool evaluating_ = false;    // a condition is being evaluated; nothing is recorded
-  bool touch_fault_ = false;   // that evaluation touched memory it must not
-  bool stopping_ = false;      // the callback fiber is to end
+  bool evaluating_ = false;   // a condition is being evaluated; nothing is recorded
+  bool touch_fault_ = false;  // that evaluation touched memory it must not
+  bool stopping_ = false;     // the callback fiber is to end
   const Body* body_ = nullptr;
   Driver* driver_ = nullptr;
 
@@ -262,7 +263,7 @@ class Execution {
   std::optional<Violation> violation_;
 
   std::vector<Retired> retired_;
-  size_t retired_done_ = 0;   // callbacks before this index have run
+  size_t retired_done_ = 0;  // callbacks before this index have run
   uint64_t rcu_stamp_ = 0;
   uint64_t rcu_sections_ = 0;
   std::byte grace_period_{};  // its address stands for RCU's state in accesses

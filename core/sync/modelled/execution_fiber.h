@@ -30,12 +30,13 @@ struct Fiber {
 
   Op pending{};
   Condition ready;
-  int step_depth = 0;     ///< nesting of AtomicStep brackets
-  bool finished = true;   ///< at rest between runs; false after a run: abandoned
+  int step_depth = 0;    ///< nesting of AtomicStep brackets
+  bool finished = true;  ///< at rest between runs; false after a run: abandoned
 
   uint32_t rcu_depth = 0;
   uint64_t rcu_section = 0;  ///< identifies the current section; 0 outside
   uint64_t rcu_began = 0;    ///< stamp of the section's first step; 0: no step yet
+  SourceLoc rcu_entered_at;
 
   RefCursor cursor;
   const Piece* speculating_on = nullptr;  ///< slot that an open Speculate scope copies from

@@ -52,9 +52,9 @@ void Execution::TouchFault(ViolationKind kind, const char* what, const void* add
     touch_fault_ = true;
     return;
   }
-  Violate(kind, absl::StrFormat("%s\n  task %s touches %s\n  at %s:%u\n", what,
-                                current_task_->name(), DescribeObject(address), where.file(),
-                                where.line()));
+  Violate(kind,
+          absl::StrFormat("%s\n  task %s touches %s\n  at %s:%u\n", what, current_task_->name(),
+                          DescribeObject(address), where.file(), where.line()));
 }
 
 void* Execution::Allocate(size_t size, size_t align, SourceLoc where) {
@@ -86,6 +86,7 @@ void* Execution::AllocateForScenario(size_t size, size_t align) {
   void* memory = memory_.Allocate(size, align, SourceLoc{});
   MM_CHECK(memory != nullptr);
   memory_.Find(memory)->owned_by_scenario = true;
+  NameObject(memory, size, "state");
   return memory;
 }
 
@@ -100,8 +101,8 @@ void Execution::CheckLeaks() {
   for (const Piece& piece : memory_.pieces()) {
     const bool in_use = piece.state == PieceState::kLive || piece.state == PieceState::kSlotLive;
     if (!in_use || piece.owned_by_scenario || piece.begin == nullptr) continue;
-    Violate(ViolationKind::kLeak, absl::StrFormat("leak: %s was never freed\n",
-                                                  memory_.Describe(piece.begin)));
+    Violate(ViolationKind::kLeak,
+            absl::StrFormat("leak: %s was never freed\n", memory_.Describe(piece.begin)));
   }
 }
 

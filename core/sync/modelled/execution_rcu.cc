@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // RCU in the modelled build. A grace period ends when the search says so, at any moment after the
-// last section that had begun when it was asked for: callbacks run on a fiber of their own, which is
-// eligible exactly while the oldest retired object is ripe.
+// last section that had begun when it was asked for: callbacks run on a fiber of their own, which
+// is eligible exactly while the oldest retired object is ripe.
 //
 // Entering and leaving a section are no scheduling points. A section counts from its first step on
 // and until its last: the shortest span that real timing allows. A longer one only makes grace
-// periods later, and that they come late is the search's choice anyway; so no behaviour is lost, and
-// schedules are shorter by two points per section.
+// periods later, and that they come late is the search's choice anyway; so no behaviour is lost,
+// and schedules are shorter by two points per section.
 #include "core/base/check.h"
 #include "core/sync/lockdep.h"
 #include "core/sync/modelled/execution.h"
@@ -20,14 +20,16 @@ void Execution::RcuEnter(SourceLoc where) {
   if (current_->rcu_depth++ != 0) return;
   current_->rcu_section = ++rcu_sections_;
   current_->rcu_began = 0;
-  Note("rcu-enter", nullptr, where);
+  current_->rcu_entered_at = where;
 }
 
 void Execution::RcuLeave(SourceLoc where) {
   MM_CHECK_NE(current_->rcu_depth, 0u);
   if (--current_->rcu_depth != 0) return;
-  Note("rcu-leave", nullptr, where);
-  if (current_->rcu_began != 0) NoteAccess(&grace_period_, /*write=*/false, 0);
+  if (current_->rcu_began != 0) {
+    Note("rcu-leave", nullptr, where);
+    NoteAccess(&grace_period_, /*write=*/false, 0);
+  }
   current_->rcu_section = 0;
   current_->rcu_began = 0;
 }

@@ -3,11 +3,12 @@
 // Fibers of the modelled build: user-level contexts on pooled, guard-paged stacks, switched by
 // Boost.Context's fcontext. No Linux analogue; the shape is that of a kernel thread's switch_to.
 //
-// Invariants: a stack overflow hits the guard page and never another fiber's stack; AddressSanitizer
-// and ThreadSanitizer are told of every switch, so both see each fiber as its own thread of
-// execution; a context is entered only by `SwitchContext`, from the context that currently runs.
-// A fiber whose body finished can be armed again at no cost; one that was abandoned in the middle of
-// its body (a violation ended the schedule) is rebuilt, and destructors on its stack do not run.
+// Invariants: a stack overflow hits the guard page and never another fiber's stack;
+// AddressSanitizer and ThreadSanitizer are told of every switch, so both see each fiber as its own
+// thread of execution; a context is entered only by `SwitchContext`, from the context that
+// currently runs. A fiber whose body finished can be armed again at no cost; one that was abandoned
+// in the middle of its body (a violation ended the schedule) is rebuilt, and destructors on its
+// stack do not run.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,7 @@ class FiberStack;
 
 /// A suspended point of control: a fiber's, or that of the loop which drives the fibers.
 struct FiberContext {
-  void* machine_context = nullptr;    ///< fcontext_t; valid while suspended
+  void* machine_context = nullptr;     ///< fcontext_t; valid while suspended
   const void* stack_bottom = nullptr;  ///< for AddressSanitizer; learnt at run time for the loop
   size_t stack_size = 0;
   void* asan_fake_stack = nullptr;

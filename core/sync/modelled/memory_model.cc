@@ -3,11 +3,11 @@
 // Implementation of memory_model.h.
 #include "core/sync/modelled/memory_model.h"
 
-#include <absl/strings/str_format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
 
@@ -69,10 +69,10 @@ std::string MemoryModel::Describe(const void* address) {
   const Piece* piece = Find(address);
   if (piece == nullptr) return "";
   if (IsWild(*piece)) return "memory of the run that no heap gave out";
-  std::string text = absl::StrFormat(
-      "piece %d +0x%x (%d bytes, allocated at %s:%u", piece - pieces_.data(),
-      static_cast<const std::byte*>(address) - piece->begin, piece->size,
-      piece->allocated_at.file(), piece->allocated_at.line());
+  std::string text =
+      absl::StrFormat("piece %d +0x%x (%d bytes, allocated at %s:%u", piece - pieces_.data(),
+                      static_cast<const std::byte*>(address) - piece->begin, piece->size,
+                      piece->allocated_at.file(), piece->allocated_at.line());
   if (piece->freed_at.line() != 0) {
     text += absl::StrFormat(", freed at %s:%u", piece->freed_at.file(), piece->freed_at.line());
   }

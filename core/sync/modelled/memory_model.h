@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the modelled build knows about memory (compare Linux's KASAN): which pieces of the run's arena
-// are allocated, freed, or slots of type-stable slabs, and with which generation. Freed memory is
-// not reused within a run, so that every later touch can be told from a legal one.
+// What the modelled build knows about memory (compare Linux's KASAN): which pieces of the run's
+// arena are allocated, freed, or slots of type-stable slabs, and with which generation. Freed
+// memory is not reused within a run, so that every later touch can be told from a legal one.
 //
-// Rules for type-stable slots (DESIGN section 3): a slot has a generation that grows with each free;
-// a StableRef remembers the one it saw. On the same generation every field may be touched, within
-// the RCU section that found the reference. On another generation, or on a free slot, only the
-// declared stable fields may, and loads inside a Speculate scope.
-// Invariant: pieces do not share a 16-byte granule.
+// Rules for type-stable slots (DESIGN section 3): a slot has a generation that grows with each
+// free; a StableRef remembers the one it saw. On the same generation every field may be touched,
+// within the RCU section that found the reference. On another generation, or on a free slot, only
+// the declared stable fields may, and loads inside a Speculate scope. Invariant: pieces do not
+// share a 16-byte granule.
 #pragma once
 
 #include <cstddef>
@@ -68,8 +68,7 @@ class MemoryModel {
 
   /// The piece that `address` lies in, or null if it lies in none (outside the arena, say).
   [[nodiscard]] Piece* Find(const void* address) {
-    const size_t offset =
-        static_cast<size_t>(static_cast<const std::byte*>(address) - base_);
+    const size_t offset = static_cast<size_t>(static_cast<const std::byte*>(address) - base_);
     if (offset >= arena_.used()) return nullptr;
     return &pieces_[owner_[offset / kGranule]];
   }

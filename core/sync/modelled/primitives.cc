@@ -83,9 +83,8 @@ void SetLockStatsLevel(LockStatsLevel level) {
   if (level >= LockStatsLevel::kWaits) hooks |= kHookWaits;
   if (level >= LockStatsLevel::kHolds) hooks |= kHookHolds;
   if (Execution* execution = Execution::Current()) {
-    execution->ForEachTask([hooks](Task& task) {
-      task.set_hooks((task.hooks() & uint32_t{kHookLockdep}) | hooks);
-    });
+    execution->ForEachTask(
+        [hooks](Task& task) { task.set_hooks((task.hooks() & uint32_t{kHookLockdep}) | hooks); });
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Modelled RCU (see core/sync/rcu.h for the contract): sections, grace periods and callbacks are the
-// execution's (execution_rcu.cc). A pointer read in a section knows that section, and a touch
+// Modelled RCU (see core/sync/rcu.h for the contract): sections, grace periods and callbacks are
+// the execution's (execution_rcu.cc). A pointer read in a section knows that section, and a touch
 // through it at any other time is reported even if the object still lives.
 #pragma once
 

@@ -3,12 +3,11 @@
 // Implementation of replay.h.
 #include "core/sync/modelled/replay.h"
 
-#include <absl/strings/numbers.h>
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_format.h>
-#include <absl/strings/str_split.h>
-
 #include <bit>
+#include <charconv>
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_format.h>
 
 #include "core/sync/modelled/execution.h"
 
@@ -25,11 +24,29 @@ uint32_t Checksum(std::string_view text) {
   return hash;
 }
 
+/// Reads all of `text` as a number.
+template <class Number>
+bool ParseNumber(std::string_view text, Number& number) {
+  const char* end = text.data() + text.size();
+  const std::from_chars_result result = std::from_chars(text.data(), end, number);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+std::vector<std::string_view> SplitFields(std::string_view text) {
+  std::vector<std::string_view> fields;
+  while (true) {
+    const size_t end = text.find(':');
+    fields.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return fields;
+    text.remove_prefix(end + 1);
+  }
+}
+
 std::string EncodeChoices(const std::vector<ReplayChoice>& choices) {
   std::string text;
   int fiber = kNoFiber;
   for (const ReplayChoice& choice : choices) {
-    if (choice.fiber != fiber) absl::StrAppend(&text, int{choice.fiber});
+    if (choice.fiber != fiber) text += std::to_string(choice.fiber);
     fiber = choice.fiber;
     text.push_back(Letter(choice.kind));
   }
@@ -44,7 +61,7 @@ std::variant<std::vector<ReplayChoice>, std::string> DecodeChoices(std::string_v
     if (absl::ascii_isdigit(static_cast<unsigned char>(text[i]))) {
       size_t end = i;
       while (end < text.size() && absl::ascii_isdigit(static_cast<unsigned char>(text[end]))) ++end;
-      if (!absl::SimpleAtoi(text.substr(i, end - i), &fiber) || fiber >= kMaxFibers) {
+      if (!ParseNumber(text.substr(i, end - i), fiber) || fiber >= kMaxFibers) {
         return absl::StrFormat("fiber %s is out of range, allowed are 0 to %d",
                                text.substr(i, end - i), kMaxFibers - 1);
       }
@@ -80,19 +97,18 @@ std::vector<ReplayChoice> ChoicesOf(const Execution& execution) {
 
 std::string EncodeReplay(const Replay& replay) {
   const RunIdentity& id = replay.identity;
-  std::string text = absl::StrCat(kVersion, ":", id.scenario, ":", id.scheme, ":", id.policies, ":",
-                                  id.mutant, ":", replay.choices.size(), ":",
-                                  EncodeChoices(replay.choices), ":");
+  std::string text =
+      absl::StrFormat("%s:%s:%s:%s:%s:%d:%s:", kVersion, id.scenario, id.scheme, id.policies,
+                      id.mutant, replay.choices.size(), EncodeChoices(replay.choices));
   absl::StrAppendFormat(&text, "%08x", Checksum(text));
   return text;
 }
 
 std::variant<Replay, std::string> DecodeReplay(std::string_view text) {
-  const std::vector<std::string_view> fields = absl::StrSplit(text, ':');
+  const std::vector<std::string_view> fields = SplitFields(text);
   if (fields[0] != kVersion) {
-    return absl::StrFormat(
-        "replay string: the format version is '%s', this program reads '%s'",
-        fields[0].substr(0, 16), kVersion);
+    return absl::StrFormat("replay string: the format version is '%s', this program reads '%s'",
+                           fields[0].substr(0, 16), kVersion);
   }
   if (fields.size() != kFields) {
     return absl::StrFormat("replay string: it has %d fields instead of %d; it was probably cut",
@@ -107,13 +123,13 @@ std::variant<Replay, std::string> DecodeReplay(std::string_view text) {
   }
   auto choices = DecodeChoices(fields[6]);
   if (const auto* problem = std::get_if<std::string>(&choices)) {
-    return absl::StrCat("replay string: ", *problem);
+    return "replay string: " + *problem;
   }
   Replay replay{{std::string(fields[1]), std::string(fields[2]), std::string(fields[3]),
                  std::string(fields[4])},
                 std::get<std::vector<ReplayChoice>>(std::move(choices))};
   size_t count = 0;
-  if (!absl::SimpleAtoi(fields[5], &count) || count != replay.choices.size()) {
+  if (!ParseNumber(fields[5], count) || count != replay.choices.size()) {
     return absl::StrFormat("replay string: %s choices are announced, %d are there", fields[5],
                            replay.choices.size());
   }

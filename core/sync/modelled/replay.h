@@ -53,7 +53,8 @@ struct Replay {
 /// The decoded string, or a sentence that says why it is refused.
 [[nodiscard]] std::variant<Replay, std::string> DecodeReplay(std::string_view text);
 
-/// Whether `replay` belongs to a run of `identity`; if not, a sentence naming the field that differs.
+/// Whether `replay` belongs to a run of `identity`; if not, a sentence naming the field that
+/// differs.
 [[nodiscard]] std::optional<std::string> ReplayMismatch(const Replay& replay,
                                                         const RunIdentity& identity);
 

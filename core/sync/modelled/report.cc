@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How runs are told: the interleaving as a table, objects by name, blocked tasks with what they wait
-// for and who holds it.
+// How runs are told: the interleaving as a table, objects by name, blocked tasks with what they
+// wait for and who holds it.
 #include "core/sync/modelled/report.h"
 
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_format.h>
-
 #include <algorithm>
+
+#include <absl/strings/str_format.h>
 
 #include "core/sync/modelled/execution_fiber.h"
 
@@ -78,12 +77,11 @@ class RunTable {
     last_fiber_ = step.fiber;
     const bool has_value = step.op.kind == OpKind::kLoad || step.op.kind == OpKind::kStore ||
                            step.op.kind == OpKind::kRmw;
-    absl::StrAppendFormat(&text_, "%5d  %-*s %-12s %-*s %-12s %s\n", index + 1,
-                          static_cast<int>(layout_.fiber), FiberLabel(step.fiber),
-                          Name(step.op.kind), static_cast<int>(layout_.object),
-                          Object(step.op.object),
-                          has_value ? absl::StrFormat("0x%x", step.value) : std::string(),
-                          Describe(step.op.where));
+    absl::StrAppendFormat(
+        &text_, "%5d  %-*s %-12s %-*s %-12s %s\n", index + 1, static_cast<int>(layout_.fiber),
+        FiberLabel(step.fiber), Name(step.op.kind), static_cast<int>(layout_.object),
+        Object(step.op.object), has_value ? absl::StrFormat("0x%x", step.value) : std::string(),
+        Describe(step.op.where));
   }
   void NoteRow(const TraceNote& note) {
     absl::StrAppendFormat(&text_, "%5s  %-*s %-12s %-*s %-12s %s\n", "",
@@ -132,7 +130,7 @@ std::string FormatRun(const Execution& execution) {
   std::string text = RunTable(execution).Format();
   if (execution.violation().has_value()) {
     const Violation& violation = *execution.violation();
-    absl::StrAppend(&text, "\n", Name(violation.kind), ": ", violation.message);
+    absl::StrAppendFormat(&text, "\n%s: %s", Name(violation.kind), violation.message);
     if (!text.ends_with('\n')) text.push_back('\n');
   }
   return text;
@@ -140,10 +138,14 @@ std::string FormatRun(const Execution& execution) {
 
 std::string Execution::DescribeObject(const void* address) const {
   const auto* byte = static_cast<const std::byte*>(address);
+  const NamedObject* best = nullptr;  // the smallest one around the address
   for (const NamedObject& object : names_) {
     if (byte < object.begin || byte >= object.begin + object.size) continue;
-    const auto offset = byte - object.begin;
-    return offset == 0 ? object.name : absl::StrFormat("%s+0x%x", object.name, offset);
+    if (best == nullptr || object.size < best->size) best = &object;
+  }
+  if (best != nullptr) {
+    const auto offset = byte - best->begin;
+    return offset == 0 ? best->name : absl::StrFormat("%s+0x%x", best->name, offset);
   }
   if (address == &grace_period_) return "grace period";
   for (int i = 0; i < fiber_count_; ++i) {

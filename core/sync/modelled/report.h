@@ -11,8 +11,8 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-/// The last run of `execution` as a table, with its violation below if there is one. Every line ends
-/// with a newline.
+/// The last run of `execution` as a table, with its violation below if there is one. Every line
+/// ends with a newline.
 [[nodiscard]] std::string FormatRun(const Execution& execution);
 
 }  // namespace faultline

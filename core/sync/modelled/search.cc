@@ -3,9 +3,9 @@
 // Implementation of search.h.
 #include "core/sync/modelled/search.h"
 
-#include <absl/strings/str_format.h>
-
 #include <algorithm>
+
+#include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
 #include "core/sync/lockdep.h"
@@ -112,10 +112,10 @@ std::string SearchResult::Summary(const SearchOptions& options) const {
     return absl::StrFormat("%s, sequentially consistent, random with seed %d and depth %d", found,
                            options.seed, options.pct_depth);
   }
-  return absl::StrFormat("%s, sequentially consistent, preemption bound %d%s", found,
-                         options.bound, finding.has_value() ? ""
-                                        : complete          ? ", complete"
-                                                            : ", capped");
+  return absl::StrFormat("%s, sequentially consistent, preemption bound %d%s", found, options.bound,
+                         finding.has_value() ? ""
+                         : complete          ? ", complete"
+                                             : ", capped");
 }
 
 ReplayResult ReplayRun(const SearchSubject& subject, const std::vector<ReplayChoice>& choices,
@@ -131,8 +131,10 @@ ReplayResult ReplayRun(const SearchSubject& subject, const std::vector<ReplayCho
     result.divergence = driver.Divergence(execution);
     result.violation = execution.violation();
     if (result.divergence.empty() && i > 0 && table != result.table) {
-      result.divergence = absl::StrFormat("diverged in repetition %d: expected the same run, found "
-                                          "another", i + 1);
+      result.divergence = absl::StrFormat(
+          "diverged in repetition %d: expected the same run, found "
+          "another",
+          i + 1);
     }
     result.table = table;
     if (!result.divergence.empty()) break;

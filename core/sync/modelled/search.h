@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `Explore`: runs a scenario under one schedule after the other until something is wrong, everything
-// within the bound was tried, or the budget is used; and `ReplayRun`, which repeats one schedule.
+// `Explore`: runs a scenario under one schedule after the other until something is wrong,
+// everything within the bound was tried, or the budget is used; and `ReplayRun`, which repeats one
+// schedule.
 //
 // A clean result reads "no violation in N schedules, sequentially consistent, preemption bound k,
-// complete" (or "capped"), never "proved": weak memory orders are ThreadSanitizer's business and the
-// bound is a bound.
+// complete" (or "capped"), never "proved": weak memory orders are ThreadSanitizer's business and
+// the bound is a bound.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,9 @@ enum class Strategy : uint8_t { kDepthFirst, kPct };
 struct SearchOptions {
   Strategy strategy = Strategy::kDepthFirst;
   Pruning pruning = Pruning::kBpor;
-  uint32_t bound = 2;            ///< preemptions per schedule (depth first)
-  uint32_t pct_depth = 3;        ///< ordering constraints aimed at (PCT), at least 1
-  uint64_t seed = 1;             ///< PCT only
+  uint32_t bound = 2;      ///< preemptions per schedule (depth first)
+  uint32_t pct_depth = 3;  ///< ordering constraints aimed at (PCT), at least 1
+  uint64_t seed = 1;       ///< PCT only
   uint64_t max_schedules = 1'000'000;
   bool collect_digests = false;  ///< keep the set of final states
   /// Called now and then with the number of schedules so far; null for none.

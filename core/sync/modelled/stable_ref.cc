@@ -113,6 +113,15 @@ void SlotReused(void* slot) {
   }
 }
 
+/// A free slot becomes the heap's memory again, when its slab ends.
+void SlotReleased(void* slot) {
+  if (Piece* piece = SlotPiece(slot)) {
+    MM_CHECK(piece->state == PieceState::kSlotFree);
+    piece->state = PieceState::kLive;
+    piece->stable = nullptr;
+  }
+}
+
 void SlotFreed(void* slot, SourceLoc where) {
   Piece* piece = SlotPiece(slot);
   if (piece == nullptr) return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Modelled references to type-stable objects: a StableRef remembers the slot's generation and the RCU
-// section it was found in, a SlotTracker tells the memory model what a slab does with its slots, and
-// a Speculate scope follows its copy until it is validated (rules: memory_model.h).
+// Modelled references to type-stable objects: a StableRef remembers the slot's generation and the
+// RCU section it was found in, a SlotTracker tells the memory model what a slab does with its
+// slots, and a Speculate scope follows its copy until it is validated (rules: memory_model.h).
 #pragma once
 
 #include <cstdint>
@@ -60,6 +60,7 @@ class SpeculationScope {
 void SlotCreated(void* slot, const StableFields& stable, SourceLoc where);
 void SlotReused(void* slot);
 void SlotFreed(void* slot, SourceLoc where);
+void SlotReleased(void* slot);
 
 }  // namespace detail
 
@@ -103,12 +104,13 @@ class SlotTracker {
   }
   void SlotReused(T* slot) { detail::SlotReused(slot); }
   void SlotFreed(T* slot, SourceLoc where) { detail::SlotFreed(slot, where); }
+  void SlotReleased(T* slot) { detail::SlotReleased(slot); }
 
  private:
   void LearnStableFields(T& slot) {
     slot.VisitStableFields([&](const auto& field) {
-      const auto offset = reinterpret_cast<const std::byte*>(&field) -
-                          reinterpret_cast<const std::byte*>(&slot);
+      const auto offset =
+          reinterpret_cast<const std::byte*>(&field) - reinterpret_cast<const std::byte*>(&slot);
       stable_.spans.push_back({static_cast<uint32_t>(offset), uint32_t{sizeof(field)}});
     });
   }

@@ -49,8 +49,8 @@ class Rcu {
     return detail::tls_task != nullptr && urcu_memb_read_ongoing() != 0;
   }
 
-  /// Calls `callback(&head)` after a grace period, from a thread of RCU's own. Any context; does not
-  /// sleep. `head` must not be retired again before then.
+  /// Calls `callback(&head)` after a grace period, from a thread of RCU's own. Any context; does
+  /// not sleep. `head` must not be retired again before then.
   static void Retire(RcuHead& head, RcuHead::Callback callback,
                      SourceLoc where = SourceLoc::Current());
   /// Waits for a grace period. May sleep; not inside a section. Microseconds: not for hot writers.

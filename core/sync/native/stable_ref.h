@@ -32,6 +32,7 @@ class SlotTracker {
   void SlotCreated(T*, SourceLoc) {}
   void SlotReused(T*) {}
   void SlotFreed(T*, SourceLoc) {}
+  void SlotReleased(T*) {}
 };
 
 /// See core/sync/speculate.h.

@@ -11,7 +11,6 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <urcu/urcu-memb.h>
 
 #include <cerrno>
 #include <mutex>
@@ -19,6 +18,7 @@
 #include "core/base/check.h"
 #include "core/sync/lock_stats.h"
 #include "core/sync/native/task_registry.h"
+#include "core/sync/rcu.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {

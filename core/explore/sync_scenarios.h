@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scenarios over the sync layer itself: each lock with its inside dissolved into single atomics,
+// and each way of misusing a primitive that the explorer has to notice.
+#pragma once
+
+#include <vector>
+
+#include "core/base/build.h"
+#include "core/explore/scenario.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+[[nodiscard]] std::vector<Scenario> SyncScenarios();
+
+}  // namespace faultline
