@@ -108,7 +108,7 @@ void MutexKill(Execution& run) {
   run.NameObject(&state->mutex, sizeof(state->mutex), "mutex");
   run.Spawn("victim", [state] {
     state->victim = &CurrentTask();
-    if (state->mutex.LockKillable().ok()) {
+    if (state->mutex.LockKillable()) {
       state->section.Write();
       state->mutex.Unlock();
       ++state->got;
@@ -219,7 +219,7 @@ void RwSemKill(Execution& run) {
   SemState* state = NewSem(run);
   run.Spawn("victim", [state] {
     state->victim = &CurrentTask();
-    if (state->sem.LockKillable().ok()) {
+    if (state->sem.LockKillable()) {
       state->section.Write();
       state->sem.Unlock();
       ++state->got;

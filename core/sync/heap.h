@@ -65,7 +65,7 @@ class Heap {
 
   Arena& arena_ ABSL_GUARDED_BY(lock_);
   SpinLock<LockRank::kHeap> lock_;
-  std::array<FreePiece*, kClasses> free_ ABSL_GUARDED_BY(lock_){};
+  [[maybe_unused]] std::array<FreePiece*, kClasses> free_ ABSL_GUARDED_BY(lock_){};  // native
 };
 
 }  // namespace faultline

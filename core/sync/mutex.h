@@ -14,7 +14,6 @@
 
 #include "core/base/build.h"
 #include "core/base/check.h"
-#include "core/base/result.h"
 #include "core/sync/atomic.h"
 #include "core/sync/atomic_step.h"
 #include "core/sync/lock_hooks.h"
@@ -70,12 +69,12 @@ class ABSL_LOCKABLE Mutex {
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     (void)Acquire(subclass, /*killable=*/false, where);
   }
-  /// As Lock, but a killed task gives up: EINTR, and nothing is held.
-  [[nodiscard]] Result<void> LockKillable(LockSubclass subclass = LockSubclass::kNormal,
-                                          SourceLoc where = SourceLoc::Current())
-      ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (Acquire(subclass, /*killable=*/true, where)) return {};
-    return Errno::kEintr;
+  /// As Lock, but a killed task gives up. True: held. False: killed (EINTR), nothing is held. A
+  /// bool, not a Result, for the thread-safety analysis to follow.
+  [[nodiscard]] bool LockKillable(LockSubclass subclass = LockSubclass::kNormal,
+                                  SourceLoc where = SourceLoc::Current())
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    return Acquire(subclass, /*killable=*/true, where);
   }
   [[nodiscard]] bool TryLock(SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {

@@ -23,7 +23,6 @@
 #include "core/base/build.h"
 #include "core/base/check.h"
 #include "core/base/mutant.h"
-#include "core/base/result.h"
 #include "core/sync/atomic.h"
 #include "core/sync/atomic_step.h"
 #include "core/sync/lock_hooks.h"
@@ -139,12 +138,12 @@ class ABSL_LOCKABLE RwSem {
       ABSL_SHARED_LOCK_FUNCTION() {
     (void)Read(subclass, Killable::kNo, where);
   }
-  /// As LockShared, but a killed task gives up: EINTR, and nothing is held.
-  [[nodiscard]] Result<void> LockSharedKillable(LockSubclass subclass = LockSubclass::kNormal,
-                                                SourceLoc where = SourceLoc::Current())
-      ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (Read(subclass, Killable::kYes, where)) return {};
-    return Errno::kEintr;
+  /// As LockShared, but a killed task gives up. True: held. False: killed (EINTR), nothing is held.
+  /// A bool, not a Result, for the thread-safety analysis to follow.
+  [[nodiscard]] bool LockSharedKillable(LockSubclass subclass = LockSubclass::kNormal,
+                                        SourceLoc where = SourceLoc::Current())
+      ABSL_SHARED_TRYLOCK_FUNCTION(true) {
+    return Read(subclass, Killable::kYes, where);
   }
   /// Takes a read hold if that needs no waiting. (Linux: down_read_trylock)
   [[nodiscard]] bool TryLockShared(SourceLoc where = SourceLoc::Current())
@@ -168,12 +167,12 @@ class ABSL_LOCKABLE RwSem {
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     (void)Write(subclass, Killable::kNo, where);
   }
-  /// As Lock, but a killed task gives up: EINTR, and nothing is held.
-  [[nodiscard]] Result<void> LockKillable(LockSubclass subclass = LockSubclass::kNormal,
-                                          SourceLoc where = SourceLoc::Current())
-      ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (Write(subclass, Killable::kYes, where)) return {};
-    return Errno::kEintr;
+  /// As Lock, but a killed task gives up. True: held. False: killed (EINTR), nothing is held. A
+  /// bool, not a Result, for the thread-safety analysis to follow.
+  [[nodiscard]] bool LockKillable(LockSubclass subclass = LockSubclass::kNormal,
+                                  SourceLoc where = SourceLoc::Current())
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    return Write(subclass, Killable::kYes, where);
   }
   /// Takes the write hold if nobody holds or waits. (Linux: down_write_trylock)
   [[nodiscard]] bool TryLock(SourceLoc where = SourceLoc::Current())

@@ -35,7 +35,8 @@ struct Access {
 /// One executed step.
 struct Step {
   Op op;
-  uint64_t value = 0;  ///< what was loaded, stored or found; for reports
+  uint64_t value = 0;      ///< what was loaded, stored or found; for reports
+  bool has_value = false;  ///< false for other operations, and for one that ended the run
   uint32_t first_access = 0;
   uint32_t access_count = 0;  ///< complete once Driver::StepDone is told
   uint8_t fiber = 0;

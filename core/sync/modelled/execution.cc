@@ -239,7 +239,12 @@ void Execution::NoteAccess(const void* address, bool write, uint64_t value) {
   if (evaluating_ || phase_ != Phase::kFibers || steps_.empty()) return;
   accesses_.push_back({address, step_count() - 1, write});
   Step& step = steps_.back();
-  if (step.op.object == address) step.value = value;
+  const bool is_access = step.op.kind == OpKind::kLoad || step.op.kind == OpKind::kStore ||
+                         step.op.kind == OpKind::kRmw;
+  if (is_access && step.op.object == address) {
+    step.value = value;
+    step.has_value = true;
+  }
 }
 
 void Execution::BeginStep(Fiber& fiber) {

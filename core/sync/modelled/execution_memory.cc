@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "core/sync/modelled/execution.h"
 #include "core/sync/modelled/execution_fiber.h"
+#include "core/sync/modelled/report.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -19,7 +20,7 @@ void Execution::CheckTouch(const void* address, SourceLoc where) {
     return;
   }
   if (piece->state == PieceState::kFreed) {
-    TouchFault(ViolationKind::kUseAfterFree, "use after free", address, where);
+    TouchFault(ViolationKind::kUseAfterFree, "touch of freed memory", address, where);
     return;
   }
   CheckSlotTouch(*piece, address, where);
@@ -66,8 +67,8 @@ void Execution::Free(void* pointer, size_t size, SourceLoc where) {
   const char* problem = memory_.Free(pointer, size, where);
   if (problem == nullptr) return;
   Violate(ViolationKind::kUseAfterFree,
-          absl::StrFormat("%s\n  task %s frees %s\n  at %s:%u\n", problem, current_task_->name(),
-                          DescribeObject(pointer), where.file(), where.line()));
+          absl::StrFormat("%s\n  task %s frees %s (%s)\n  at %s\n", problem, current_task_->name(),
+                          DescribeObject(pointer), memory_.HistoryOf(pointer), ShortForm(where)));
 }
 
 /// A free conflicts with every access to the piece; a search that prunes must know.
@@ -102,7 +103,8 @@ void Execution::CheckLeaks() {
     const bool in_use = piece.state == PieceState::kLive || piece.state == PieceState::kSlotLive;
     if (!in_use || piece.owned_by_scenario || piece.begin == nullptr) continue;
     Violate(ViolationKind::kLeak,
-            absl::StrFormat("leak: %s was never freed\n", memory_.Describe(piece.begin)));
+            absl::StrFormat("%s was never freed (%s)\n", DescribeObject(piece.begin),
+                            memory_.HistoryOf(piece.begin)));
   }
 }
 

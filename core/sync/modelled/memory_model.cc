@@ -10,6 +10,7 @@
 #include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
+#include "core/sync/modelled/report.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
@@ -65,18 +66,23 @@ const char* MemoryModel::Free(void* pointer, size_t size, SourceLoc where) {
   return nullptr;
 }
 
-std::string MemoryModel::Describe(const void* address) {
+std::string MemoryModel::NameOf(const void* address) {
   const Piece* piece = Find(address);
   if (piece == nullptr) return "";
-  if (IsWild(*piece)) return "memory of the run that no heap gave out";
-  std::string text =
-      absl::StrFormat("piece %d +0x%x (%d bytes, allocated at %s:%u", piece - pieces_.data(),
-                      static_cast<const std::byte*>(address) - piece->begin, piece->size,
-                      piece->allocated_at.file(), piece->allocated_at.line());
-  if (piece->freed_at.line() != 0) {
-    text += absl::StrFormat(", freed at %s:%u", piece->freed_at.file(), piece->freed_at.line());
-  }
-  return text + ")";
+  if (IsWild(*piece)) return absl::StrFormat("arena+0x%x", arena_.OffsetOf(address));
+  const auto offset = static_cast<const std::byte*>(address) - piece->begin;
+  const auto index = piece - pieces_.data();
+  return offset == 0 ? absl::StrFormat("piece %d", index)
+                     : absl::StrFormat("piece %d+0x%x", index, offset);
+}
+
+std::string MemoryModel::HistoryOf(const void* address) {
+  const Piece* piece = Find(address);
+  if (piece == nullptr || IsWild(*piece)) return "";
+  std::string text = absl::StrFormat("%d bytes", piece->size);
+  if (piece->allocated_at.line() != 0) text += ", allocated at " + ShortForm(piece->allocated_at);
+  if (piece->freed_at.line() != 0) text += ", freed at " + ShortForm(piece->freed_at);
+  return text;
 }
 
 }  // namespace faultline

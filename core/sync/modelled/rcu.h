@@ -18,7 +18,7 @@ class RcuHead {
   using Callback = void (*)(RcuHead*);
 
  private:
-  void* same_layout_as_native_[3] = {};
+  [[maybe_unused]] void* same_layout_as_native_[3] = {};
 };
 
 class Rcu {

@@ -22,10 +22,6 @@ std::string_view ShortPath(std::string_view path) {
   return path;
 }
 
-std::string Describe(SourceLoc where) {
-  return where.line() == 0 ? "" : absl::StrFormat("%s:%u", ShortPath(where.file()), where.line());
-}
-
 /// Column widths of the table.
 struct Layout {
   size_t fiber = 4;
@@ -68,26 +64,25 @@ class RunTable {
     return absl::StrFormat("%d %s", fiber, execution_.FiberName(fiber));
   }
   void Header() {
-    absl::StrAppendFormat(&text_, "%5s  %-*s %-12s %-*s %-12s %s\n", "step",
+    absl::StrAppendFormat(&text_, "%5s  %-*s %-12s %-*s %-14s %s\n", "step",
                           static_cast<int>(layout_.fiber), "task", "operation",
                           static_cast<int>(layout_.object), "object", "value", "source");
   }
   void StepRow(uint32_t index, const Step& step) {
     if (step.fiber != last_fiber_ && last_fiber_ != kNoFiber) text_ += "       ---\n";
     last_fiber_ = step.fiber;
-    const bool has_value = step.op.kind == OpKind::kLoad || step.op.kind == OpKind::kStore ||
-                           step.op.kind == OpKind::kRmw;
-    absl::StrAppendFormat(
-        &text_, "%5d  %-*s %-12s %-*s %-12s %s\n", index + 1, static_cast<int>(layout_.fiber),
-        FiberLabel(step.fiber), Name(step.op.kind), static_cast<int>(layout_.object),
-        Object(step.op.object), has_value ? absl::StrFormat("0x%x", step.value) : std::string(),
-        Describe(step.op.where));
+    absl::StrAppendFormat(&text_, "%5d  %-*s %-12s %-*s %-14s %s\n", index + 1,
+                          static_cast<int>(layout_.fiber), FiberLabel(step.fiber),
+                          Name(step.op.kind), static_cast<int>(layout_.object),
+                          Object(step.op.object),
+                          step.has_value ? absl::StrFormat("0x%x", step.value) : std::string(),
+                          ShortForm(step.op.where));
   }
   void NoteRow(const TraceNote& note) {
-    absl::StrAppendFormat(&text_, "%5s  %-*s %-12s %-*s %-12s %s\n", "",
+    absl::StrAppendFormat(&text_, "%5s  %-*s %-12s %-*s %-14s %s\n", "",
                           static_cast<int>(layout_.fiber), FiberLabel(note.fiber), note.what,
                           static_cast<int>(layout_.object), Object(note.object), "",
-                          Describe(note.where));
+                          ShortForm(note.where));
   }
 
   const Execution& execution_;
@@ -126,6 +121,10 @@ std::string_view Name(ViolationKind kind) {
   return "unknown";
 }
 
+std::string ShortForm(SourceLoc where) {
+  return where.line() == 0 ? "" : absl::StrFormat("%s:%u", ShortPath(where.file()), where.line());
+}
+
 std::string FormatRun(const Execution& execution) {
   std::string text = RunTable(execution).Format();
   if (execution.violation().has_value()) {
@@ -155,7 +154,7 @@ std::string Execution::DescribeObject(const void* address) const {
     }
   }
   // Const as far as the caller can see: the model only looks.
-  const std::string piece = const_cast<MemoryModel&>(memory_).Describe(address);
+  const std::string piece = const_cast<MemoryModel&>(memory_).NameOf(address);
   return piece.empty() ? absl::StrFormat("%p", address) : piece;
 }
 
@@ -214,7 +213,7 @@ std::string Execution::DescribeBlocked() const {
     } else if (fiber.pending.object != nullptr) {
       absl::StrAppendFormat(&text, " on %s", DescribeObject(fiber.pending.object));
     }
-    absl::StrAppendFormat(&text, "  at %s\n", Describe(fiber.pending.where));
+    absl::StrAppendFormat(&text, "  at %s\n", ShortForm(fiber.pending.where));
     for (int j = 0; j < fiber_count_; ++j) {
       const Fiber& other = *fibers_[static_cast<size_t>(j)];
       if (Holds(other, AwaitedBy(fiber))) {

@@ -11,6 +11,9 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
+/// "core/sync/rw_sem.cc:57", or "" for an unknown place.
+[[nodiscard]] std::string ShortForm(SourceLoc where);
+
 /// The last run of `execution` as a table, with its violation below if there is one. Every line
 /// ends with a newline.
 [[nodiscard]] std::string FormatRun(const Execution& execution);
