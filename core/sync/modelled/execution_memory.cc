@@ -54,8 +54,8 @@ void Execution::TouchFault(ViolationKind kind, const char* what, const void* add
     return;
   }
   Violate(kind,
-          absl::StrFormat("%s\n  task %s touches %s\n  at %s:%u\n", what, current_task_->name(),
-                          DescribeObject(address), where.file(), where.line()));
+          absl::StrFormat("%s\n  task %s touches %s (%s)\n  at %s\n", what, current_task_->name(),
+                          DescribeObject(address), memory_.HistoryOf(address), ShortForm(where)));
 }
 
 void* Execution::Allocate(size_t size, size_t align, SourceLoc where) {

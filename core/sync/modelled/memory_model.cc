@@ -23,6 +23,18 @@ Arena MakeArena(size_t bytes) {
   return std::move(*arena);
 }
 
+/// The type that Heap::New was asked for, read off the name of the function that allocated; "piece"
+/// if that does not tell.
+std::string_view TypeNameOf(const Piece& piece) {
+  std::string_view name = piece.allocated_at.function();
+  const size_t begin = name.find("T = ");
+  if (begin == std::string_view::npos) return "piece";
+  name.remove_prefix(begin + 4);
+  name = name.substr(0, name.find_first_of(";,]"));
+  const size_t scope = name.rfind("::");
+  return scope == std::string_view::npos ? name : name.substr(scope + 2);
+}
+
 }  // namespace
 
 MemoryModel::MemoryModel(size_t arena_bytes) : arena_(MakeArena(arena_bytes)) {
@@ -71,16 +83,16 @@ std::string MemoryModel::NameOf(const void* address) {
   if (piece == nullptr) return "";
   if (IsWild(*piece)) return absl::StrFormat("arena+0x%x", arena_.OffsetOf(address));
   const auto offset = static_cast<const std::byte*>(address) - piece->begin;
-  const auto index = piece - pieces_.data();
-  return offset == 0 ? absl::StrFormat("piece %d", index)
-                     : absl::StrFormat("piece %d+0x%x", index, offset);
+  const std::string name = absl::StrFormat("%s#%d", TypeNameOf(*piece), piece - pieces_.data());
+  return offset == 0 ? name : absl::StrFormat("%s+0x%x", name, offset);
 }
 
 std::string MemoryModel::HistoryOf(const void* address) {
   const Piece* piece = Find(address);
   if (piece == nullptr || IsWild(*piece)) return "";
   std::string text = absl::StrFormat("%d bytes", piece->size);
-  if (piece->allocated_at.line() != 0) text += ", allocated at " + ShortForm(piece->allocated_at);
+  const bool name_tells = TypeNameOf(*piece) != "piece" || piece->allocated_at.line() == 0;
+  if (!name_tells) text += ", allocated at " + ShortForm(piece->allocated_at);
   if (piece->freed_at.line() != 0) text += ", freed at " + ShortForm(piece->freed_at);
   return text;
 }

@@ -76,9 +76,10 @@ class MemoryModel {
   [[nodiscard]] bool IsWild(const Piece& piece) const { return &piece == pieces_.data(); }
 
   [[nodiscard]] const std::vector<Piece>& pieces() const { return pieces_; }
-  /// "piece 3+0x10", or "" if it lies in none.
+  /// "Node#3+0x10", or "" if it lies in none.
   [[nodiscard]] std::string NameOf(const void* address);
-  /// "64 bytes, allocated at file:line, freed at file:line", or "" if it lies in none.
+  /// "64 bytes, freed at file:line", with where it was allocated if its name does not tell, or ""
+  /// if it lies in none.
   [[nodiscard]] std::string HistoryOf(const void* address);
 
   static constexpr std::byte kPoison{0xdd};
