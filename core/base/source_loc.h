@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SourceLoc: where in the source an operation was asked for, free of charge in the native build.
+// SourceLoc: where in the source an operation was asked for, free of charge where speed matters.
 //
-// The modelled build names the line of every lock, load and store in its reports; it wraps
-// std::source_location (one pointer). The native build has an empty struct with the same
+// The modelled build names the line of every lock, load and store in its reports, and checked
+// native builds (debug, sanitizers) name those of locks in lockdep's; both wrap
+// std::source_location (one pointer). The native release build has an empty struct with the same
 // interface: it is passed as a defaulted last argument on hot paths and costs nothing there.
 //
 // Linux analogue: _RET_IP_ / _THIS_IP_, which lockdep and the trace events carry along.
-// Invariant: both flavours offer the same members; code that uses SourceLoc needs no #if.
+// Invariant: all builds offer the same members; code that uses SourceLoc needs no #if.
 
 #pragma once
 
@@ -17,7 +18,10 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-#if defined(FAULTLINE_MODELLED)
+/// Whether this build keeps places in the source.
+inline constexpr bool kKeepsSourceLoc = kDebugChecks;
+
+#if defined(FAULTLINE_MODELLED) || !defined(NDEBUG)
 
 /// A place in the source. Take it as `SourceLoc loc = SourceLoc::Current()` in the last parameter.
 class SourceLoc {
@@ -48,7 +52,7 @@ static_assert(sizeof(SourceLoc) <= 16);
 
 #else
 
-/// A place in the source that the native build does not keep; see the modelled one above.
+/// A place in the source that the native release build does not keep; see the one above.
 class SourceLoc {
  public:
   /// Nothing to remember: the result is empty.

@@ -7,7 +7,7 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-bool RawMutex::LockSlow(Task& self, LockId id, bool killable, SourceLoc where) {
+bool RawMutex::LockSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kExclusive, owner());
   const auto is_free = [&] { return word_.Load(kRelaxed, where) == 0; };
   if (SpinUntil(is_free, kSpin, where) && TryLock(self.id(), where)) return true;
@@ -37,9 +37,9 @@ bool RawMutex::TakeLocked(uint32_t id, SourceLoc where) {
   }
 }
 
-bool RawMutex::Wait(Task& self, LockWaiter& waiter, bool killable, SourceLoc where) {
+bool RawMutex::Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where) {
   while (!waiter.IsGranted(where)) {
-    if (killable && self.killed(where)) return Withdraw(self, waiter, where);
+    if (killable == Killable::kYes && self.killed(where)) return Withdraw(self, waiter, where);
     Task::Park(where);
     if (waiter.IsGranted(where)) break;
     queue_.lock.Lock(self, where);

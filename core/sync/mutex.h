@@ -29,7 +29,7 @@ class RawMutex {
     uint32_t expected = 0;
     return word_.CompareExchange(expected, id, kAcquire, kRelaxed, where);  // pairs with Unlock
   }
-  [[nodiscard]] bool LockSlow(Task& self, LockId id, bool killable, SourceLoc where);
+  [[nodiscard]] bool LockSlow(Task& self, LockId id, Killable killable, SourceLoc where);
   FAULTLINE_ALWAYS_INLINE void Unlock(Task& self, SourceLoc where) {
     uint32_t expected = self.id();
     // Release pairs with the next owner's acquire. Fails only if waiters are queued.
@@ -46,7 +46,7 @@ class RawMutex {
 
   FAULTLINE_NOINLINE void UnlockSlow(Task& self, SourceLoc where);
   [[nodiscard]] bool TakeLocked(uint32_t id, SourceLoc where);
-  [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, bool killable, SourceLoc where);
+  [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where);
   [[nodiscard]] bool Withdraw(Task& self, LockWaiter& waiter, SourceLoc where);
   void DequeueLocked(LockWaiter& waiter, SourceLoc where);
 
@@ -67,14 +67,14 @@ class ABSL_LOCKABLE Mutex {
   FAULTLINE_ALWAYS_INLINE void Lock(LockSubclass subclass = LockSubclass::kNormal,
                                     SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
-    (void)Acquire(subclass, /*killable=*/false, where);
+    (void)Acquire(subclass, Killable::kNo, where);
   }
   /// As Lock, but a killed task gives up. True: held. False: killed (EINTR), nothing is held. A
   /// bool, not a Result, for the thread-safety analysis to follow.
   [[nodiscard]] bool LockKillable(LockSubclass subclass = LockSubclass::kNormal,
                                   SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
-    return Acquire(subclass, /*killable=*/true, where);
+    return Acquire(subclass, Killable::kYes, where);
   }
   [[nodiscard]] bool TryLock(SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
@@ -109,7 +109,7 @@ class ABSL_LOCKABLE Mutex {
 
   [[nodiscard]] LockId Id() const { return {this, kRank}; }
 
-  FAULTLINE_ALWAYS_INLINE bool Acquire(LockSubclass subclass, bool killable, SourceLoc where) {
+  FAULTLINE_ALWAYS_INLINE bool Acquire(LockSubclass subclass, Killable killable, SourceLoc where) {
     Task& self = CurrentTask();
     const bool hooked = (self.hooks() & kHooks) != 0;
     if (hooked) [[unlikely]]

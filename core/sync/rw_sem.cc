@@ -18,7 +18,7 @@ bool RawRwSem::TryRead(SourceLoc where) {
   return false;
 }
 
-bool RawRwSem::ReadSlow(Task& self, LockId id, bool killable, SourceLoc where) {
+bool RawRwSem::ReadSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kShared, owner());
   LockWaiter waiter(self, LockMode::kShared);
   queue_.lock.Lock(self, where);
@@ -35,7 +35,7 @@ bool RawRwSem::ReadSlow(Task& self, LockId id, bool killable, SourceLoc where) {
   return false;
 }
 
-bool RawRwSem::WriteSlow(Task& self, LockId id, bool killable, SourceLoc where) {
+bool RawRwSem::WriteSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kExclusive, owner());
   LockWaiter waiter(self, LockMode::kExclusive);
   queue_.lock.Lock(self, where);
@@ -65,11 +65,11 @@ void RawRwSem::EnqueueLocked(LockWaiter& waiter, uint32_t also_add, SourceLoc wh
 }
 
 /// Waits until `waiter`, which is queued, is granted. False if the task was killed first.
-bool RawRwSem::Wait(Task& self, LockWaiter& waiter, bool killable, SourceLoc where) {
+bool RawRwSem::Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where) {
   const auto is_granted = [&] { return waiter.IsGranted(where); };
   if (SpinUntil(is_granted, policy_.spin, where)) return true;
   while (!waiter.IsGranted(where)) {
-    if (killable && self.killed(where)) return Withdraw(self, waiter, where);
+    if (killable == Killable::kYes && self.killed(where)) return Withdraw(self, waiter, where);
     Task::Park(where);
     if (policy_.handoff || waiter.mode == LockMode::kShared) continue;
     queue_.lock.Lock(self, where);

@@ -57,9 +57,9 @@ class RawRwSem {
     return state_.CompareExchange(expected, kWriter, kAcquire, kRelaxed, where);
   }
   /// After a failed TryReadFast: waits for a read hold. False if killed.
-  [[nodiscard]] bool ReadSlow(Task& self, LockId id, bool killable, SourceLoc where);
+  [[nodiscard]] bool ReadSlow(Task& self, LockId id, Killable killable, SourceLoc where);
   /// After a failed TryWriteFast: waits for the write hold. False if killed.
-  [[nodiscard]] bool WriteSlow(Task& self, LockId id, bool killable, SourceLoc where);
+  [[nodiscard]] bool WriteSlow(Task& self, LockId id, Killable killable, SourceLoc where);
   /// Takes a read hold if no waiting is needed.
   [[nodiscard]] bool TryRead(SourceLoc where);
 
@@ -106,7 +106,7 @@ class RawRwSem {
     return (before & kWriter) == 0 && !policy_.fair;
   }
 
-  [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, bool killable, SourceLoc where);
+  [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where);
   [[nodiscard]] bool Withdraw(Task& self, LockWaiter& waiter, SourceLoc where);
   FAULTLINE_NOINLINE void PassOn(SourceLoc where);
   void EnqueueLocked(LockWaiter& waiter, uint32_t also_add, SourceLoc where);
@@ -208,7 +208,9 @@ class ABSL_LOCKABLE RwSem {
   [[nodiscard]] bool IsHeld() const { return raw_.IsHeld(); }
   [[nodiscard]] bool IsWriteHeld() const { return raw_.IsWriteHeld(); }
   [[nodiscard]] bool HasWaiters() const { return raw_.HasWaiters(); }
-  /// The task that holds it for writing, 0 if none; a hint.
+  /// The task that holds it for writing or, while hooks see every acquisition (lockdep, hold
+  /// times), the reader that came last and may have left; 0 if not known. A hint (Linux: rwsem
+  /// owner).
   [[nodiscard]] uint32_t owner() const { return raw_.owner(); }
 
   /// Changes the policy. Nobody holds it or waits for it.
@@ -219,7 +221,6 @@ class ABSL_LOCKABLE RwSem {
   void AssertHeldShared() const ABSL_ASSERT_SHARED_LOCK() { MM_DCHECK(raw_.IsHeld()); }
 
  private:
-  enum class Killable : bool { kNo, kYes };
   static constexpr uint32_t kHooks = kHookLockdep | kHookHolds;
 
   [[nodiscard]] LockId Id() const { return {this, kRank}; }
@@ -232,7 +233,7 @@ class ABSL_LOCKABLE RwSem {
     {
       const AtomicStep step(LockDetail::kSleeping, OpKind::kLock, this, where);
       if (!raw_.TryReadFast(where)) [[unlikely]] {
-        if (!raw_.ReadSlow(self, Id(), killable == Killable::kYes, where)) return false;
+        if (!raw_.ReadSlow(self, Id(), killable, where)) return false;
       }
     }
     TellAcquired(LockMode::kShared, subclass, Acquisition::kBlocking, where);
@@ -247,7 +248,7 @@ class ABSL_LOCKABLE RwSem {
     {
       const AtomicStep step(LockDetail::kSleeping, OpKind::kLock, this, where);
       if (!raw_.TryWriteFast(where)) [[unlikely]] {
-        if (!raw_.WriteSlow(self, Id(), killable == Killable::kYes, where)) return false;
+        if (!raw_.WriteSlow(self, Id(), killable, where)) return false;
       }
       raw_.SetOwner(self.id());
     }
@@ -260,6 +261,9 @@ class ABSL_LOCKABLE RwSem {
     Task& self = CurrentTask();
     if ((self.hooks() & kHooks) != 0) [[unlikely]] {
       HookAcquired(self, Id(), mode, subclass, acquisition, where);
+      // Of many readers the last one stands for all; writing it down shares a line, hence only
+      // here.
+      if (mode == LockMode::kShared) raw_.SetOwner(self.id());
     }
   }
   FAULTLINE_ALWAYS_INLINE void TellReleased(LockMode mode, SourceLoc where) {

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <random>
 #include <string_view>
 
 #include "core/base/build.h"
@@ -60,6 +61,10 @@ class Task {
   void SetActivity(uint16_t tag) { activity_.store(tag, kRelaxed); }
   [[nodiscard]] uint16_t activity() const { return activity_.load(kRelaxed); }
 
+  /// A random number from this task's own generator, which is seeded by the task's id (modelled:
+  /// the same numbers in every run). The upper bits are the better ones.
+  [[nodiscard]] uint64_t Random() { return random_(); }
+
   // -- For the sync layer itself --------------------------------------------------------------
 
   /// The mask of LockHook bits in force for this task.
@@ -83,6 +88,7 @@ class Task {
   uint32_t cpu_ = 0;
   std::atomic<uint16_t> activity_{0};
   std::string_view name_ = "task";
+  std::linear_congruential_engine<uint64_t, 6364136223846793005u, 1442695040888963407u, 0> random_;
   Atomic<uint32_t> token_{0};  ///< parker state; see task.cc of the flavour
   Atomic<uint32_t> killed_{0};
 };

@@ -8,6 +8,8 @@
 // gone, and only the type-stable Task may be touched.
 #pragma once
 
+#include <cstdint>
+
 #include "core/base/build.h"
 #include "core/base/intrusive_list.h"
 #include "core/sync/atomic.h"
@@ -16,6 +18,9 @@
 #include "core/sync/task.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
+
+/// Whether a wait ends when its task is killed.
+enum class Killable : uint8_t { kNo, kYes };
 
 struct LockWaiter : ListNode<> {
   LockWaiter(Task& waiting_task, LockMode wanted) : task(waiting_task), mode(wanted) {}

@@ -36,7 +36,8 @@ FAULTLINE_ALWAYS_INLINE void Work([[maybe_unused]] WorkTag tag, [[maybe_unused]]
 FAULTLINE_ALWAYS_INLINE void Touch([[maybe_unused]] const void* address,
                                    [[maybe_unused]] SourceLoc where = SourceLoc::Current()) {
 #ifdef FAULTLINE_MODELLED
-  if (Execution* execution = Execution::Current()) execution->CheckTouch(address, where);
+  if (Execution* execution = Execution::Current())
+    execution->CheckTouch(OpKind::kLoad, address, where);
 #endif
 }
 

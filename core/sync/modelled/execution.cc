@@ -173,6 +173,7 @@ void Execution::Arm(Fiber& fiber, const char* name, std::function<void()> code) 
   task.id_ = static_cast<uint32_t>(fiber.index + 2);  // 1 is the conductor's
   task.cpu_ = fiber.index == kNoFiber ? 0 : static_cast<uint32_t>(fiber.index);
   task.name_ = name;
+  task.random_.seed(task.id_);
   task.token_.Reset(0);
   task.killed_.Reset(0);
   task.SetActivity(0);
@@ -232,7 +233,7 @@ void Execution::PointForAccess(OpKind kind, const void* address, SourceLoc where
       current_->step_depth == 0) {
     Point({kind, address, where});
   }
-  CheckTouch(address, where);
+  CheckTouch(kind, address, where);
 }
 
 void Execution::NoteAccess(const void* address, bool write, uint64_t value) {

@@ -154,8 +154,8 @@ class Execution {
   void PointForAccess(OpKind kind, const void* address, SourceLoc where);
   /// Notes what the access did, for pruning and for reports.
   void NoteAccess(const void* address, bool write, uint64_t value);
-  /// Checks that the running fiber may touch `address`; ends the run if not.
-  void CheckTouch(const void* address, SourceLoc where);
+  /// Checks that the running fiber may touch `address` in that way; ends the run if not.
+  void CheckTouch(OpKind kind, const void* address, SourceLoc where);
 
   [[nodiscard]] LockDetail detail() const { return options_.detail; }
   [[nodiscard]] bool SpinBudgetIsOver(uint32_t spins);
@@ -226,7 +226,7 @@ class Execution {
   void RunRcuCallbacks();
   [[nodiscard]] bool HasRipeCallback() const;
   [[nodiscard]] bool SectionsBegunBefore(uint64_t stamp) const;
-  void CheckSlotTouch(const Piece& piece, const void* address, SourceLoc where);
+  void CheckSlotTouch(const Piece& piece, OpKind kind, const void* address, SourceLoc where);
   void TouchFault(ViolationKind kind, const char* what, const void* address, SourceLoc where);
 
   static thread_local constinit Execution* tls_current_;

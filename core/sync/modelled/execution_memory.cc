@@ -10,7 +10,7 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-void Execution::CheckTouch(const void* address, SourceLoc where) {
+void Execution::CheckTouch(OpKind kind, const void* address, SourceLoc where) {
   const Piece* piece = memory_.Find(address);
   if (piece == nullptr || piece->state == PieceState::kLive) [[likely]] {
     if (piece != nullptr && memory_.IsWild(*piece)) {
@@ -23,11 +23,12 @@ void Execution::CheckTouch(const void* address, SourceLoc where) {
     TouchFault(ViolationKind::kUseAfterFree, "touch of freed memory", address, where);
     return;
   }
-  CheckSlotTouch(*piece, address, where);
+  CheckSlotTouch(*piece, kind, address, where);
 }
 
 /// The rules of type-stable memory.
-void Execution::CheckSlotTouch(const Piece& piece, const void* address, SourceLoc where) {
+void Execution::CheckSlotTouch(const Piece& piece, OpKind kind, const void* address,
+                               SourceLoc where) {
   const auto offset = static_cast<size_t>(static_cast<const std::byte*>(address) - piece.begin);
   const bool is_stable = piece.stable->Contains(offset);
   const RefCursor& cursor = current_->cursor;
@@ -39,7 +40,8 @@ void Execution::CheckSlotTouch(const Piece& piece, const void* address, SourceLo
   }
   const bool is_current = piece.state == PieceState::kSlotLive &&
                           (!through_reference || cursor.generation == piece.generation);
-  if (is_current || is_stable || current_->speculating_on == &piece) return;
+  const bool is_speculative_load = current_->speculating_on == &piece && kind == OpKind::kLoad;
+  if (is_current || is_stable || is_speculative_load) return;
   TouchFault(ViolationKind::kStaleReference,
              piece.state == PieceState::kSlotFree
                  ? "touch of a free slot of a type-stable slab, other than its stable fields"

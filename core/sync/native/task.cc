@@ -110,6 +110,7 @@ Task& TaskRegistry::Attach() {
     Task& task = tasks_.emplace_back();
     task.id_ = static_cast<uint32_t>(tasks_.size());
     task.cpu_ = task.id_ - 1;
+    task.random_.seed(task.id_);
     task.stats = &stats_.emplace_back();
     task.set_hooks(hooks_);
     by_id_[task.id_ - 1].store(&task, kRelease);  // pairs with Find

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tests of core/base/source_loc.h: the caller's line in the modelled build, nothing in the native.
+// Tests of core/base/source_loc.h: the caller's line in checked builds, nothing in the native
+// release build.
 
 #include "core/base/source_loc.h"
 
@@ -12,15 +13,15 @@
 namespace faultline {
 namespace {
 
-static_assert(kModelled ? sizeof(SourceLoc) <= 16 : std::is_empty_v<SourceLoc>);
+static_assert(kKeepsSourceLoc ? sizeof(SourceLoc) <= 16 : std::is_empty_v<SourceLoc>);
 
 SourceLoc Here(SourceLoc loc = SourceLoc::Current()) { return loc; }
 
 TEST(SourceLocTest, NamesTheCallOfTheFunctionThatTakesIt) {
   const SourceLoc loc = Here();
-  EXPECT_EQ(loc.line(), kModelled ? __LINE__ - 1 : 0U);
-  EXPECT_EQ(std::string_view(loc.file()), kModelled ? __FILE__ : "");
-  EXPECT_EQ(std::string_view(loc.function()).empty(), !kModelled);
+  EXPECT_EQ(loc.line(), kKeepsSourceLoc ? __LINE__ - 1 : 0U);
+  EXPECT_EQ(std::string_view(loc.file()), kKeepsSourceLoc ? __FILE__ : "");
+  EXPECT_EQ(std::string_view(loc.function()).empty(), !kKeepsSourceLoc);
 }
 
 TEST(SourceLocTest, IsUnknownByDefault) {
