@@ -50,7 +50,7 @@ struct HeldLock {
   LockMode mode{};
   LockSubclass subclass{};
   Acquisition acquisition{};
-  SourceLoc where{};
+  SourceLoc where;
   uint64_t since = 0;  ///< ticks at acquisition, with kHookHolds
 };
 

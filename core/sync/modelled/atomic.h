@@ -23,6 +23,7 @@ concept AtomicInteger = std::integral<T> && !std::same_as<T, bool>;
 
 template <class T>
 class Atomic {
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): T may be a pointer
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
 
  public:
@@ -52,7 +53,7 @@ class Atomic {
                                      std::memory_order /*failure*/,
                                      SourceLoc where = SourceLoc::Current()) {
     Before(OpKind::kRmw, where);
-    if (std::memcmp(&value_, &expected, sizeof(T)) == 0) {
+    if (Bits(value_) == Bits(expected)) {
       Replace(desired);
       return true;
     }
@@ -91,7 +92,8 @@ class Atomic {
 
   static uint64_t Bits(T value) {
     uint64_t bits = 0;
-    std::memcpy(&bits, &value, sizeof(T));
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): T may be a pointer, and its bits are meant
+    std::memcpy(&bits, static_cast<const void*>(&value), sizeof(T));
     return bits;
   }
   static T Wrapped(uint64_t bits) {

@@ -82,20 +82,21 @@ void DepthFirstDriver::StepDone(const Execution& execution, const Step& step) {
   last_step_[step.fiber] = index + 1;
 }
 
-/// Finds, for each other fiber, the latest step that conflicts with an access of `step` and that
-/// `step` could have preceded, and has that order tried.
+/// Finds the steps of other fibers that conflict with an access of `step` and that `step` could
+/// have preceded, and has those orders tried. Every one of them, not only each fiber's latest: a
+/// search without a bound comes from the latest to the one before by way of the order between, but
+/// that order may exceed a bound that the one before keeps (two critical sections of one fiber, the
+/// other fiber coming before the first: test PrunesSoundly/TwoSectionsOfOneFiber).
 void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* address,
                                  bool write) {
-  FiberMask settled = MaskOf(step.fiber);
   const auto found = newest_.find(address);
   for (uint32_t i = found == newest_.end() ? 0 : found->second; i != 0; i = chain_[i - 1].before) {
     const ChainedAccess& other = chain_[i - 1];
-    if ((settled & MaskOf(other.fiber)) != 0 || (!write && !other.write)) continue;
+    if (other.fiber == step.fiber || (!write && !other.write)) continue;
     MM_DCHECK_LT(other.step, index);
     const Node& node = nodes_[other.step];
     if ((node.eligible & MaskOf(step.fiber)) != 0) {
       Backtrack(other.step, MaskOf(step.fiber));
-      settled |= MaskOf(other.fiber);
       continue;
     }
     // The fiber was blocked there. If on this very operation, and `other` is what unblocks it (a

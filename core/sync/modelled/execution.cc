@@ -26,8 +26,6 @@ void EndRunOnFailedCheck(const char* message) {
 
 }  // namespace
 
-thread_local constinit Execution* Execution::tls_current_ = nullptr;
-
 void Fiber::Main(Fiber& fiber) {
   while (true) fiber.execution.FiberMain(fiber);
 }
@@ -50,7 +48,7 @@ Execution::~Execution() = default;
 
 RunStatus Execution::Run(const Body& body, Driver& driver) {
   MM_CHECK(phase_ == Phase::kIdle);
-  Execution* const outer = std::exchange(tls_current_, this);
+  Execution* const outer = std::exchange(detail::tls_execution, this);
   body_ = &body;
   driver_ = &driver;
   ResetForRun();
@@ -63,7 +61,7 @@ RunStatus Execution::Run(const Body& body, Driver& driver) {
     if (status_ == RunStatus::kCompleted) RunConductor(Phase::kFinal);
   }
   phase_ = Phase::kIdle;
-  tls_current_ = outer;
+  detail::tls_execution = outer;
   return status_;
 }
 
@@ -158,7 +156,7 @@ void Execution::Spawn(const char* name, std::function<void()> code) {
 }
 
 /// Makes a fiber ready to run `code` from its beginning.
-void Execution::Arm(Fiber& fiber, const char* name, std::function<void()> code) {
+void Execution::Arm(Fiber& fiber, const char* name, std::function<void()> code) const {
   if (!fiber.finished) fiber.stack.Rebuild();  // abandoned by an earlier run
   fiber.finished = false;
   fiber.code = std::move(code);

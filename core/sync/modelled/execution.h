@@ -73,6 +73,12 @@ struct ExecutionOptions {
   size_t arena_bytes = 64u << 20;
 };
 
+class Execution;
+
+namespace detail {
+inline thread_local constinit Execution* tls_execution = nullptr;
+}  // namespace detail
+
 /// A remembered way of reaching a type-stable slot; see StableRef. Set for one expression.
 struct RefCursor {
   const std::byte* begin = nullptr;
@@ -141,7 +147,7 @@ class Execution {
   // -- What the modelled primitives use -----------------------------------------------------------
 
   /// The execution whose code the calling thread runs, or null outside of one.
-  [[nodiscard]] static Execution* Current() { return tls_current_; }
+  [[nodiscard]] static Execution* Current() { return detail::tls_execution; }
   [[nodiscard]] Task& current_task() const { return *current_task_; }
   [[nodiscard]] Fiber& current_fiber() const { return *current_; }
   /// Whether scenario code is running, rather than the loop that drives it.
@@ -209,7 +215,7 @@ class Execution {
   void FinalChecks();
   void CheckLeaks();
 
-  void Arm(Fiber& fiber, const char* name, std::function<void()> code);
+  void Arm(Fiber& fiber, const char* name, std::function<void()> code) const;
   [[nodiscard]] Task& TaskOf(int fiber) const;
   [[nodiscard]] void* AllocateForScenario(size_t size, size_t align);
 
@@ -228,8 +234,6 @@ class Execution {
   [[nodiscard]] bool SectionsBegunBefore(uint64_t stamp) const;
   void CheckSlotTouch(const Piece& piece, OpKind kind, const void* address, SourceLoc where);
   void TouchFault(ViolationKind kind, const char* what, const void* address, SourceLoc where);
-
-  static thread_local constinit Execution* tls_current_;
 
   const ExecutionOptions options_;
   MemoryModel memory_;

@@ -72,6 +72,7 @@ void Execution::RunRcuCallbacks() {
     while (HasRipeCallback()) {
       const Retired ripe = retired_[retired_done_++];
       ripe.callback(ripe.head);
+      NoteAccess(&grace_period_, /*write=*/false, 0);  // whether another one is ripe
     }
   }
 }
@@ -88,6 +89,7 @@ void Execution::RcuSynchronize(SourceLoc where) {
 
 void Execution::RcuBarrier(SourceLoc where) {
   MaySleep("rcu barrier", where);
+  NoteAccess(&grace_period_, /*write=*/false, 0);
   const size_t goal = retired_.size();
   const auto have_run = [this, goal] { return retired_done_ >= goal; };
   Point({OpKind::kSynchronize, &grace_period_, where}, Condition(have_run));

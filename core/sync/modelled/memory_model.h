@@ -48,8 +48,8 @@ struct Piece {
   bool owned_by_scenario = false;  ///< lives until the run ends; not a leak
   uint32_t generation = 0;         ///< slots only
   const StableFields* stable = nullptr;
-  SourceLoc allocated_at{};
-  SourceLoc freed_at{};
+  SourceLoc allocated_at;
+  SourceLoc freed_at;
 };
 
 class MemoryModel {

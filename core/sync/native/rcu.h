@@ -6,7 +6,7 @@
 // callbacks and Synchronize returns that waited for it.
 #pragma once
 
-#define _LGPL_SOURCE 1  // licence-permitted inlining of the read side
+#define _LGPL_SOURCE 1  // NOLINT: liburcu's name; licence-permitted inlining of the read side
 #include <urcu/urcu-memb.h>
 
 #include "core/base/build.h"
