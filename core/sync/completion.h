@@ -2,7 +2,9 @@
 //
 // Completions (Linux: struct completion): one task waits until another says that something is done.
 // Each Complete lets one waiter through, whether it comes before or after; CompleteAll lets
-// everyone through for ever. Invariant: done_ counts the Completes not yet consumed, or is kForAll.
+// everyone through for ever. A waiter that was let through may end the completion at once, so it
+// may live in the waiter's frame. Invariant: done_ counts the Completes not yet consumed, or is
+// kForAll.
 #pragma once
 
 #include <cstdint>
@@ -18,24 +20,29 @@ class Completion {
  public:
   /// Lets one waiter through, now or later. Any context.
   void Complete(SourceLoc where = SourceLoc::Current()) {
-    uint32_t done = done_.Load(kRelaxed, where);
-    // Release pairs with TryTake: what was done before is visible to who is let through.
-    while (done != kForAll && !done_.CompareExchange(done, done + 1, kRelease, kRelaxed, where)) {
-    }
-    queue_.WakeOne(where);
+    const auto add_one = [this, where] {
+      uint32_t done = done_.Load(kRelaxed, where);
+      // Release pairs with TryTake: what was done before is visible to who is let through.
+      while (done != kForAll && !done_.CompareExchange(done, done + 1, kRelease, kRelaxed, where)) {
+      }
+    };
+    queue_.ChangeAndWakeOne(add_one, where);
   }
   /// Lets every waiter through, now and later. Any context.
   void CompleteAll(SourceLoc where = SourceLoc::Current()) {
-    done_.Store(kForAll, kRelease, where);  // pairs with TryTake
-    queue_.WakeAll(where);
+    // Release pairs with TryTake.
+    queue_.ChangeAndWakeAll([this, where] { done_.Store(kForAll, kRelease, where); }, where);
   }
-  /// Waits to be let through. May sleep.
+  /// Waits to be let through. May sleep. Afterwards the completion may end.
   void Wait(SourceLoc where = SourceLoc::Current()) {
     queue_.Wait([this, where] { return TryTake(where); }, where);
+    queue_.AwaitWakers(where);
   }
   /// As Wait, but a killed task gives up with EINTR.
   [[nodiscard]] Result<void> WaitKillable(SourceLoc where = SourceLoc::Current()) {
-    return queue_.WaitKillable([this, where] { return TryTake(where); }, where);
+    const auto result = queue_.WaitKillable([this, where] { return TryTake(where); }, where);
+    if (result.ok()) queue_.AwaitWakers(where);
+    return result;
   }
 
  private:

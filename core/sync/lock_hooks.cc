@@ -14,11 +14,13 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 void HookWillAcquire(Task& task, LockId lock, LockMode mode, LockSubclass subclass,
                      SourceLoc where) {
+  task.DropStaleHolds();
   if ((task.hooks() & kHookLockdep) != 0) lockdep::CheckAcquire(task, lock, mode, subclass, where);
 }
 
 void HookAcquired(Task& task, LockId lock, LockMode mode, LockSubclass subclass,
                   Acquisition acquisition, SourceLoc where) {
+  task.DropStaleHolds();
   const uint32_t hooks = task.hooks();
   if ((hooks & kHookLockdep) != 0 && acquisition == Acquisition::kBlocking) {
     lockdep::NoteAcquired(task, lock, where);
@@ -34,6 +36,7 @@ void HookAcquired(Task& task, LockId lock, LockMode mode, LockSubclass subclass,
 }
 
 void HookReleased(Task& task, LockId lock, LockMode mode, SourceLoc where) {
+  task.DropStaleHolds();
   const uint32_t hooks = task.hooks();
   HeldLock* held = task.held.Find(lock.address);
   if ((hooks & kHookLockdep) != 0) lockdep::CheckRelease(task, lock, mode, held, where);
@@ -45,6 +48,7 @@ void HookReleased(Task& task, LockId lock, LockMode mode, SourceLoc where) {
 }
 
 void HookDowngraded(Task& task, LockId lock, SourceLoc where) {
+  task.DropStaleHolds();
   HeldLock* held = task.held.Find(lock.address);
   if ((task.hooks() & kHookLockdep) != 0) lockdep::CheckDowngrade(task, lock, held, where);
   if (held != nullptr) held->mode = LockMode::kShared;

@@ -38,6 +38,11 @@ enum LockHook : uint32_t {
   kHookWaits = 1u << 1,    ///< contended acquisitions: counts, wait times, who held the lock
   kHookHolds = 1u << 2,    ///< every acquisition: counts and hold times (reads a clock twice)
 };
+/// The hooks that keep a task's chain of held locks.
+inline constexpr uint32_t kHooksThatTrack = kHookLockdep | kHookHolds;
+/// From this bit up the mask counts how often tracking was switched on: a chain kept before that
+/// misses what was released in between, so it is void.
+inline constexpr int kHookEraShift = 8;
 
 /// Called before an acquisition that may block. Ends in a report if it would break the order.
 void HookWillAcquire(Task& task, LockId lock, LockMode mode, LockSubclass subclass,

@@ -161,6 +161,7 @@ void MaySleep(const char* what, SourceLoc where) {
   if ((task.hooks() & kHookLockdep) == 0) [[likely]] {
     return;
   }
+  task.DropStaleHolds();
   const std::string context = AtomicContext(task);
   if (context.empty()) return;
   Report(LockdepProblem::kContext,
@@ -170,23 +171,23 @@ void MaySleep(const char* what, SourceLoc where) {
 namespace lockdep {
 
 void CheckAcquire(Task& task, LockId lock, LockMode mode, LockSubclass subclass, SourceLoc where) {
-  const std::string wanted = Describe(lock, mode, subclass, where);
+  const auto wanted = [&] { return Describe(lock, mode, subclass, where); };
   if (task.held.Find(lock.address) != nullptr) {
     Report(LockdepProblem::kRecursion,
-           Heading(task, "lock taken again by its holder") + "  and wants\n    " + wanted + "\n");
+           Heading(task, "lock taken again by its holder") + "  and wants\n    " + wanted() + "\n");
     return;
   }
   if (Info(lock.rank).kind == LockKind::kSleeping) {
     const std::string context = AtomicContext(task);
     if (!context.empty()) {
       Report(LockdepProblem::kContext,
-             Heading(task, absl::StrFormat("taking %s may sleep %s", wanted, context)));
+             Heading(task, absl::StrFormat("taking %s may sleep %s", wanted(), context)));
       return;
     }
   }
   for (const HeldLock& held : task.held) {
     if (!OrderAllows(task, held, lock.rank, subclass)) {
-      ReportOrder(task, held, wanted, lock.rank);
+      ReportOrder(task, held, wanted(), lock.rank);
       return;
     }
   }

@@ -90,10 +90,10 @@ class ABSL_LOCKABLE Mutex {
   FAULTLINE_ALWAYS_INLINE void Unlock(SourceLoc where = SourceLoc::Current())
       ABSL_UNLOCK_FUNCTION() {
     Task& self = CurrentTask();
-    MM_DCHECK_EQ(raw_.owner(), self.id());
     if ((self.hooks() & kHooks) != 0) [[unlikely]] {
       HookReleased(self, Id(), LockMode::kExclusive, where);
     }
+    MM_DCHECK_EQ(raw_.owner(), self.id());  // after lockdep, whose report says more
     const AtomicStep step(LockDetail::kSleeping, OpKind::kUnlock, this, where);
     raw_.Unlock(self, where);
   }

@@ -155,8 +155,8 @@ class ABSL_LOCKABLE RwSem {
   }
   FAULTLINE_ALWAYS_INLINE void UnlockShared(SourceLoc where = SourceLoc::Current())
       ABSL_UNLOCK_FUNCTION() {
-    MM_DCHECK_NE(raw_.readers(), 0u);
     TellReleased(LockMode::kShared, where);
+    MM_DCHECK_NE(raw_.readers(), 0u);  // after lockdep, whose report says more
     const AtomicStep step(LockDetail::kSleeping, OpKind::kUnlock, this, where);
     raw_.ReadUnlock(where);
   }
@@ -185,8 +185,8 @@ class ABSL_LOCKABLE RwSem {
   }
   FAULTLINE_ALWAYS_INLINE void Unlock(SourceLoc where = SourceLoc::Current())
       ABSL_UNLOCK_FUNCTION() {
-    MM_DCHECK(raw_.IsWriteHeld());
     TellReleased(LockMode::kExclusive, where);
+    MM_DCHECK(raw_.IsWriteHeld());
     const AtomicStep step(LockDetail::kSleeping, OpKind::kUnlock, this, where);
     raw_.WriteUnlock(where);
   }
@@ -195,10 +195,10 @@ class ABSL_LOCKABLE RwSem {
   /// downgrade_write) The analysis sees the hold as unchanged; release it with UnlockShared from a
   /// function that says so.
   void Downgrade(SourceLoc where = SourceLoc::Current()) {
-    MM_DCHECK(raw_.IsWriteHeld());
     if ((CurrentTask().hooks() & kHooks) != 0) [[unlikely]] {
       HookDowngraded(CurrentTask(), Id(), where);
     }
+    MM_DCHECK(raw_.IsWriteHeld());
     const AtomicStep step(LockDetail::kSleeping, OpKind::kDowngrade, this, where);
     raw_.Downgrade(where);
   }

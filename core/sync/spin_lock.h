@@ -98,10 +98,10 @@ class ABSL_LOCKABLE SpinLock {
   FAULTLINE_ALWAYS_INLINE void Unlock(SourceLoc where = SourceLoc::Current())
       ABSL_UNLOCK_FUNCTION() {
     Task& self = CurrentTask();
-    MM_DCHECK_EQ(raw_.holder(), self.id());
     if ((self.hooks() & kHooks) != 0) [[unlikely]] {
       HookReleased(self, Id(), LockMode::kExclusive, where);
     }
+    MM_DCHECK_EQ(raw_.holder(), self.id());  // after lockdep, whose report says more
     raw_.Unlock(where);
   }
 

@@ -14,7 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <random>
+#include <random>  // lint-allow(core_stays_pure): the generators are seeded
 #include <string_view>
 
 #include "core/base/build.h"
@@ -31,6 +31,8 @@ class LockStatsShard;
 class Task {
  public:
   Task() = default;
+  /// For a task that no registry and no execution knows. `id` is not 0.
+  explicit Task(uint32_t id) : id_(id) {}
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
 
@@ -71,7 +73,15 @@ class Task {
   [[nodiscard]] FAULTLINE_ALWAYS_INLINE uint32_t hooks() const { return hooks_.load(kRelaxed); }
   void set_hooks(uint32_t hooks) { hooks_.store(hooks, kRelaxed); }
 
+  /// Starts the chain of held locks anew if tracking was off since it was kept.
+  void DropStaleHolds() {
+    const uint32_t era = hooks() >> kHookEraShift;
+    if (era != held_era) held.Clear();
+    held_era = era;
+  }
+
   HeldLocks held;                   ///< maintained by the hooks while lockdep or hold times are on
+  uint32_t held_era = 0;            ///< when `held` was kept, see kHookEraShift
   LockId waiting_for{};             ///< set while in a LockWait; address null otherwise
   uint32_t waiting_holder = 0;      ///< who held `waiting_for` when the wait began; 0 if unknown
   uint32_t preempt_off = 0;         ///< depth of PreemptOff scopes

@@ -4,8 +4,6 @@
 // autoremove_wake_function), so the next WakeOne goes to someone else.
 #include "core/sync/wait_queue.h"
 
-#include "core/sync/guards.h"
-
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 void WaitQueue::Enqueue(Waiter& waiter, SourceLoc where) {
@@ -22,11 +20,19 @@ bool WaitQueue::Dequeue(Waiter& waiter, SourceLoc where) {
 
 void WaitQueue::WakeOne(SourceLoc where) {
   const LockGuard guard(lock_, LockSubclass::kNormal, where);
-  if (Waiter* waiter = waiters_.pop_front()) waiter->task.Unpark(where);
+  WakeOneLocked(where);
 }
 
 void WaitQueue::WakeAll(SourceLoc where) {
   const LockGuard guard(lock_, LockSubclass::kNormal, where);
+  WakeAllLocked(where);
+}
+
+void WaitQueue::WakeOneLocked(SourceLoc where) {
+  if (Waiter* waiter = waiters_.pop_front()) waiter->task.Unpark(where);
+}
+
+void WaitQueue::WakeAllLocked(SourceLoc where) {
   while (Waiter* waiter = waiters_.pop_front()) waiter->task.Unpark(where);
 }
 

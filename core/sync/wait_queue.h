@@ -14,6 +14,7 @@
 #include "core/base/build.h"
 #include "core/base/intrusive_list.h"
 #include "core/base/result.h"
+#include "core/sync/guards.h"
 #include "core/sync/lockdep.h"
 #include "core/sync/spin_lock.h"
 #include "core/sync/task.h"
@@ -46,12 +47,33 @@ class WaitQueue {
   /// Wakes every waiting task.
   void WakeAll(SourceLoc where = SourceLoc::Current()) ABSL_LOCKS_EXCLUDED(lock_);
 
+  /// Makes a condition true and wakes, in one hold of the queue's lock. A waiter that saw the
+  /// change and then calls AwaitWakers may end the queue: the waker does not touch it any more.
+  template <class Change>
+  void ChangeAndWakeOne(const Change& change, SourceLoc where) ABSL_LOCKS_EXCLUDED(lock_) {
+    const LockGuard guard(lock_, LockSubclass::kNormal, where);
+    change();
+    WakeOneLocked(where);
+  }
+  template <class Change>
+  void ChangeAndWakeAll(const Change& change, SourceLoc where) ABSL_LOCKS_EXCLUDED(lock_) {
+    const LockGuard guard(lock_, LockSubclass::kNormal, where);
+    change();
+    WakeAllLocked(where);
+  }
+  /// Returns once those are done whose change the caller saw.
+  void AwaitWakers(SourceLoc where) ABSL_LOCKS_EXCLUDED(lock_) {
+    const LockGuard guard(lock_, LockSubclass::kNormal, where);
+  }
+
  private:
   struct Waiter : ListNode<> {
     explicit Waiter(Task& waiting_task) : task(waiting_task) {}
     Task& task;
   };
 
+  void WakeOneLocked(SourceLoc where) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void WakeAllLocked(SourceLoc where) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   /// Queues the waiter; one that is still queued keeps its place.
   void Enqueue(Waiter& waiter, SourceLoc where) ABSL_LOCKS_EXCLUDED(lock_);
   /// Takes the waiter off; false if a waker did so before.

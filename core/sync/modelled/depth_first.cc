@@ -19,7 +19,7 @@ bool DepthFirstDriver::Advance() {
     const FiberMask wanted = pruning_ == Pruning::kNone ? node.eligible : node.todo;
     const FiberMask left = wanted & ~node.done & Affordable(node);
     if (left != 0) {
-      node.chosen = static_cast<int8_t>(std::countr_zero(left));
+      SetChosen(nodes_.size() - 1, std::countr_zero(left));
       prefix_ = nodes_.size();
       return true;
     }
@@ -53,10 +53,18 @@ int DepthFirstDriver::Choose(const Execution& execution, FiberMask eligible, int
                         execution.pending(current).kind != OpKind::kYield;
   node.staying = static_cast<int8_t>(can_stay ? current : kNoFiber);
   node.preemptions = preemptions();
-  node.chosen = static_cast<int8_t>(ChooseWithoutPreemption(execution, eligible, current));
-  node.todo = MaskOf(node.chosen);
+  const int chosen = ChooseWithoutPreemption(execution, eligible, current);
+  node.todo = MaskOf(chosen);
   nodes_.push_back(node);
-  return node.chosen;
+  SetChosen(index, chosen);
+  return chosen;
+}
+
+void DepthFirstDriver::SetChosen(size_t index, int fiber) {
+  Node& node = nodes_[index];
+  node.chosen = static_cast<int8_t>(fiber);
+  const bool joins = index > 0 && nodes_[index - 1].chosen == fiber;
+  node.block = joins ? nodes_[index - 1].block : static_cast<uint32_t>(index);
 }
 
 void DepthFirstDriver::BeginSchedule() {
@@ -71,11 +79,19 @@ void DepthFirstDriver::StepDone(const Execution& execution, const Step& step) {
   const auto index = static_cast<uint32_t>(&step - execution.steps().data());
   const auto accesses = execution.accesses().subspan(step.first_access, step.access_count);
   // The races of all but the last step of the prefix were found by an earlier schedule.
-  if (index + 1 >= prefix_) {
-    for (const Access& access : accesses) FindRaces(step, index, access.address, access.write);
-  }
-  for (const Access& access : accesses) {
+  const bool is_new = index + 1 >= prefix_;
+  // Backwards, for a step's last access to a word is the one that writes it, if any does.
+  for (size_t i = accesses.size(); i-- > 0;) {
+    const Access& access = accesses[i];
     uint32_t& newest = newest_[access.address];
+    ChainedAccess* known = newest != 0 ? &chain_[newest - 1] : nullptr;
+    if (known != nullptr && known->step != index) known = nullptr;  // of another step
+    if (known != nullptr && (known->write || !access.write)) continue;
+    if (is_new) FindRaces(step, index, access, newest);
+    if (known != nullptr) {
+      known->write = true;
+      continue;
+    }
     chain_.push_back({index, newest, step.fiber, access.write});
     newest = static_cast<uint32_t>(chain_.size());
   }
@@ -86,13 +102,12 @@ void DepthFirstDriver::StepDone(const Execution& execution, const Step& step) {
 /// have preceded, and has those orders tried. Every one of them, not only each fiber's latest: a
 /// search without a bound comes from the latest to the one before by way of the order between, but
 /// that order may exceed a bound that the one before keeps (two critical sections of one fiber, the
-/// other fiber coming before the first: test PrunesSoundly/TwoSectionsOfOneFiber).
-void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* address,
-                                 bool write) {
-  const auto found = newest_.find(address);
-  for (uint32_t i = found == newest_.end() ? 0 : found->second; i != 0; i = chain_[i - 1].before) {
+/// other fiber coming before the first: PruningRegressionTest, OrderBehindOneThatExceedsTheBound).
+void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const Access& access,
+                                 uint32_t newest) {
+  for (uint32_t i = newest; i != 0; i = chain_[i - 1].before) {
     const ChainedAccess& other = chain_[i - 1];
-    if (other.fiber == step.fiber || (!write && !other.write)) continue;
+    if (other.fiber == step.fiber || (!access.write && !other.write)) continue;
     MM_DCHECK_LT(other.step, index);
     const Node& node = nodes_[other.step];
     if ((node.eligible & MaskOf(step.fiber)) != 0) {
@@ -103,7 +118,7 @@ void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* a
     // release, an unpark), they were never eligible together: look further back. Otherwise someone
     // else may have to go first for the order to be turned round: try everyone.
     const bool waited_for_this = last_step_[step.fiber] <= other.step;
-    const bool unblocks = waited_for_this && address == step.op.object;
+    const bool unblocks = waited_for_this && access.address == step.op.object;
     if (!unblocks) Backtrack(other.step, node.eligible);
   }
 }
@@ -112,21 +127,15 @@ void DepthFirstDriver::FindRaces(const Step& step, uint32_t index, const void* a
 /// the same order may cost fewer preemptions.
 void DepthFirstDriver::Backtrack(uint32_t index, FiberMask fibers) {
   AddTodo(index, fibers);
-  const uint32_t start = BlockStart(index);
+  const uint32_t start = nodes_[index].block;
   if (start != index) AddTodo(start, fibers);
-  if (start != 0) AddTodo(BlockStart(start - 1), fibers);
+  if (start != 0) AddTodo(nodes_[start - 1].block, fibers);
 }
 
 void DepthFirstDriver::AddTodo(uint32_t index, FiberMask fibers) {
   Node& node = nodes_[index];
   const FiberMask possible = fibers & node.eligible;
   node.todo |= possible != 0 ? possible : node.eligible;
-}
-
-/// The first step of the run of steps by one fiber that `index` belongs to.
-uint32_t DepthFirstDriver::BlockStart(uint32_t index) const {
-  while (index > 0 && nodes_[index - 1].chosen == nodes_[index].chosen) --index;
-  return index;
 }
 
 }  // namespace faultline

@@ -45,6 +45,7 @@ class DepthFirstDriver : public Driver {
     FiberMask todo = 0;  ///< to be tried here, pruned search only; others may be added later
     FiberMask done = 0;
     uint32_t preemptions = 0;   ///< in the schedule before this point
+    uint32_t block = 0;         ///< first step of the run of steps by one fiber that this is in
     int8_t staying = kNoFiber;  ///< whom it costs nothing to choose; kNoFiber if all are free
     int8_t chosen = kNoFiber;
   };
@@ -61,10 +62,11 @@ class DepthFirstDriver : public Driver {
   }
   [[nodiscard]] FiberMask Affordable(const Node& node) const;
   void BeginSchedule();
-  void FindRaces(const Step& step, uint32_t index, const void* address, bool write);
+  void SetChosen(size_t index, int fiber);
+  /// `newest` is where the chain of accesses to that word begins.
+  void FindRaces(const Step& step, uint32_t index, const Access& access, uint32_t newest);
   void Backtrack(uint32_t index, FiberMask fibers);
   void AddTodo(uint32_t index, FiberMask fibers);
-  [[nodiscard]] uint32_t BlockStart(uint32_t index) const;
 
   const uint32_t bound_;
   const Pruning pruning_;

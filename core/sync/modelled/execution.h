@@ -140,8 +140,9 @@ class Execution {
 
   // -- What drivers use ---------------------------------------------------------------------------
 
-  /// The operation that a fiber has announced.
+  /// The operation that a fiber has announced; of one that has ended, its last.
   [[nodiscard]] const Op& pending(int fiber) const;
+  [[nodiscard]] bool HasEnded(int fiber) const;
   [[nodiscard]] uint32_t step_count() const { return static_cast<uint32_t>(steps_.size()); }
 
   // -- What the modelled primitives use -----------------------------------------------------------
@@ -250,9 +251,8 @@ class Execution {
   Task* current_task_ = nullptr;
 
   Phase phase_ = Phase::kIdle;
-  bool evaluating_ = false;   // a condition is being evaluated; nothing is recorded
-  bool touch_fault_ = false;  // that evaluation touched memory it must not
-  bool stopping_ = false;     // the callback fiber is to end
+  bool evaluating_ = false;  // a condition is being evaluated; nothing is recorded
+  bool stopping_ = false;    // the callback fiber is to end
   const Body* body_ = nullptr;
   Driver* driver_ = nullptr;
 

@@ -51,10 +51,6 @@ void Execution::CheckSlotTouch(const Piece& piece, OpKind kind, const void* addr
 
 void Execution::TouchFault(ViolationKind kind, const char* what, const void* address,
                            SourceLoc where) {
-  if (evaluating_) {
-    touch_fault_ = true;
-    return;
-  }
   Violate(kind,
           absl::StrFormat("%s\n  task %s touches %s (%s)\n  at %s\n", what, current_task_->name(),
                           DescribeObject(address), memory_.HistoryOf(address), ShortForm(where)));

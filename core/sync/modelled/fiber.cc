@@ -99,6 +99,19 @@ FiberStack::~FiberStack() {
   munmap(mapping_, GuardSize() + kStackSize);
 }
 
+bool FiberStack::Contains(const void* address) const {
+  const auto* byte = static_cast<const std::byte*>(address);
+  if (byte >= mapping_ && byte < mapping_ + GuardSize() + kStackSize) return true;
+#if FAULTLINE_ASAN
+  // With detect_stack_use_after_return, locals live in a stack of AddressSanitizer's.
+  return context_.asan_fake_stack != nullptr &&
+         __asan_addr_is_in_fake_stack(context_.asan_fake_stack, const_cast<void*>(address), nullptr,
+                                      nullptr) != nullptr;
+#else
+  return false;
+#endif
+}
+
 void FiberStack::Rebuild() {
 #if FAULTLINE_ASAN
   // Frames of an abandoned body left their redzones behind.

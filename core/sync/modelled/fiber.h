@@ -52,6 +52,9 @@ class FiberStack {
   /// Throws away whatever the fiber was doing and makes its next resumption start `entry` afresh.
   void Rebuild();
 
+  /// Whether `address` is that of a local variable of code on this stack.
+  [[nodiscard]] bool Contains(const void* address) const;
+
   [[nodiscard]] FiberContext& context() { return context_; }
 
  private:

@@ -9,7 +9,7 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
+#include <random>  // lint-allow(core_stays_pure): the generators are seeded
 #include <vector>
 
 #include "core/base/build.h"

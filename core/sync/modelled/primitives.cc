@@ -40,7 +40,8 @@ void Task::Kill() {
 }
 
 Task& detail::IdleTask() {
-  static thread_local Task task;
+  constexpr uint32_t kIdleId = 8192;  // beyond the ids of an execution; not 0, which means "free"
+  static thread_local Task task(kIdleId);
   return task;
 }
 

@@ -169,10 +169,12 @@ int ReplayDriver::Choose(const Execution& execution, FiberMask eligible, int cur
   std::string found;
   if (wanted.fiber >= execution.fiber_count()) {
     found = "no such fiber";
+  } else if (execution.HasEnded(wanted.fiber)) {
+    found = "that fiber at its end";
   } else if (execution.pending(wanted.fiber).kind != wanted.kind) {
     found = Describe(execution, wanted.fiber, execution.pending(wanted.fiber).kind);
   } else if ((eligible & MaskOf(wanted.fiber)) == 0) {
-    found = "that fiber blocked or ended";
+    found = "that fiber blocked";
   }
   if (found.empty()) return wanted.fiber;
   divergence_ = absl::StrFormat("diverged at step %d: expected %s, found %s", step + 1,

@@ -13,13 +13,13 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
-/// The file's path from the project's root on, as far as that can be told.
+/// The file's path from the project's root on, which is where this very file's path ends.
 std::string_view ShortPath(std::string_view path) {
-  for (const std::string_view root : {"core/", "tests/", "server/", "client/"}) {
-    const size_t at = path.rfind(std::string("/") + std::string(root));
-    if (at != std::string_view::npos) return path.substr(at + 1);
-  }
-  return path;
+  constexpr std::string_view kHere = __FILE__;
+  constexpr std::string_view kHereInProject = "core/sync/modelled/report.cc";
+  static_assert(kHere.ends_with(kHereInProject));
+  const std::string_view root = kHere.substr(0, kHere.size() - kHereInProject.size());
+  return path.starts_with(root) ? path.substr(root.size()) : path;
 }
 
 /// Column widths of the table.
@@ -137,10 +137,10 @@ std::string FormatRun(const Execution& execution) {
 
 std::string Execution::DescribeObject(const void* address) const {
   const auto* byte = static_cast<const std::byte*>(address);
-  const NamedObject* best = nullptr;  // the smallest one around the address
+  const NamedObject* best = nullptr;  // the smallest one around the address, of equals the last
   for (const NamedObject& object : names_) {
     if (byte < object.begin || byte >= object.begin + object.size) continue;
-    if (best == nullptr || object.size < best->size) best = &object;
+    if (best == nullptr || object.size <= best->size) best = &object;
   }
   if (best != nullptr) {
     const auto offset = byte - best->begin;
@@ -151,6 +151,10 @@ std::string Execution::DescribeObject(const void* address) const {
     const auto* task = reinterpret_cast<const std::byte*>(&TaskOf(i));
     if (byte >= task && byte < task + sizeof(Task)) {
       return absl::StrFormat("task %s", TaskOf(i).name());
+    }
+    // No offset: it may differ from run to run, and reports repeat.
+    if (fibers_[static_cast<size_t>(i)]->stack.Contains(address)) {
+      return absl::StrFormat("stack of %s", TaskOf(i).name());
     }
   }
   // Const as far as the caller can see: the model only looks.

@@ -5,6 +5,13 @@
 
 #include "core/sync/lockdep.h"
 
+#if FAULTLINE_TSAN
+// liburcu orders its own allocations by atomics that ThreadSanitizer does not see. Only calls made
+// by the library itself are exempt; callbacks, which it calls, are not.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "called_from_lib:liburcu-memb.so\n"; }
+#endif
+
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 #if FAULTLINE_TSAN

@@ -15,6 +15,11 @@
 
 #if FAULTLINE_TSAN
 #include <sanitizer/tsan_interface.h>
+// ThreadSanitizer's own; its header does not declare them.
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -41,8 +46,15 @@ class Rcu {
   FAULTLINE_ALWAYS_INLINE static void ReadUnlock(SourceLoc = SourceLoc::Current()) {
 #if FAULTLINE_TSAN
     __tsan_release(&tsan_grace_period_);
+    // Two readers may wake a waiting writer at once, through a plain futex word.
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
 #endif
     urcu_memb_read_unlock();
+#if FAULTLINE_TSAN
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+#endif
   }
   /// Whether the calling task is inside a section.
   [[nodiscard]] static bool InSection() {

@@ -112,18 +112,21 @@ Task& TaskRegistry::Attach() {
     task.cpu_ = task.id_ - 1;
     task.random_.seed(task.id_);
     task.stats = &stats_.emplace_back();
-    task.set_hooks(hooks_);
+    task.set_hooks(HooksAndEra());
     by_id_[task.id_ - 1].store(&task, kRelease);  // pairs with Find
     return task;
   }
   Task& task = *free_.back();
   free_.pop_back();
-  task.set_hooks(hooks_);
+  task.set_hooks(HooksAndEra());
   return task;
 }
 
 void TaskRegistry::Detach(Task& task) {
-  MM_CHECK_EQ(task.held.size(), size_t{0});
+  task.DropStaleHolds();
+  // With tracking off the chain may name locks that were released since.
+  MM_CHECK(task.held.size() == 0 || (task.hooks() & kHooksThatTrack) == 0);
+  task.held.Clear();
   urcu_memb_unregister_thread();
   const std::lock_guard guard(mutex_);
   task.name_ = "task";
@@ -139,8 +142,9 @@ void TaskRegistry::SetName(Task& task, std::string_view name) {
 
 void TaskRegistry::SetHooks(uint32_t hooks) {
   const std::lock_guard guard(mutex_);
+  if ((hooks_ & kHooksThatTrack) == 0 && (hooks & kHooksThatTrack) != 0) ++era_;
   hooks_ = hooks;
-  for (Task& task : tasks_) task.set_hooks(hooks);
+  for (Task& task : tasks_) task.set_hooks(HooksAndEra());
 }
 
 uint32_t TaskRegistry::hooks() {

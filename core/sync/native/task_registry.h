@@ -47,6 +47,7 @@ class TaskRegistry {
 
  private:
   TaskRegistry() = default;
+  [[nodiscard]] uint32_t HooksAndEra() const { return hooks_ | era_ << kHookEraShift; }
 
   std::array<std::atomic<Task*>, kMaxTasks> by_id_{};  // index id - 1; entries never change again
   std::mutex mutex_;                                   // guards what follows
@@ -54,6 +55,7 @@ class TaskRegistry {
   std::deque<LockStatsShard> stats_;
   std::vector<Task*> free_;
   uint32_t hooks_ = kDebugChecks ? uint32_t{kHookLockdep} : 0;
+  uint32_t era_ = 0;  // see kHookEraShift
 };
 
 }  // namespace faultline
