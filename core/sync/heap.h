@@ -31,6 +31,7 @@ class Heap {
 
   /// `arena` outlives the heap and serves nobody else meanwhile.
   explicit Heap(Arena& arena) : arena_(arena) {}
+  ~Heap();
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 

@@ -9,9 +9,7 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool RawMutex::LockSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kExclusive, owner());
-  const auto is_free = [&] { return word_.Load(kRelaxed, where) == 0; };
-  if (SpinUntil(is_free, kSpin, where) && TryLock(self.id(), where)) return true;
-
+  if (SpinForIt(self.id(), where)) return true;
   LockWaiter waiter(self, LockMode::kExclusive);
   queue_.lock.Lock(self, where);
   if (TakeLocked(self.id(), where)) {
@@ -22,6 +20,21 @@ bool RawMutex::LockSlow(Task& self, LockId id, Killable killable, SourceLoc wher
   queue_.lock.Unlock(where);
   if (Wait(self, waiter, killable, where)) return true;
   wait.MarkKilled();
+  return false;
+}
+
+/// Spins for a while in the hope of being the next owner, ahead of those who sleep.
+bool RawMutex::SpinForIt(uint32_t id, SourceLoc where) {
+  uint32_t seen = 0;
+  const auto is_free = [&] {
+    seen = word_.Load(kRelaxed, where);
+    return (seen & ~kWaiters) == 0;
+  };
+  for (int lost = 0; lost < kMaxLostRaces; ++lost) {
+    if (!SpinUntil(is_free, kSpin, where)) return false;
+    // Acquire pairs with the release that freed the word.
+    if (word_.CompareExchange(seen, seen | id, kAcquire, kRelaxed, where)) return true;
+  }
   return false;
 }
 

@@ -42,9 +42,12 @@ class RawMutex {
 
  private:
   static constexpr uint32_t kWaiters = 1u << 31;  // written under queue_.lock only
-  static constexpr SpinBudget kSpin{200};
+  // Chosen by measurement, see docs/benchmarks.md: about what a sleep and a wake-up cost.
+  static constexpr SpinBudget kSpin{1000};
+  static constexpr int kMaxLostRaces = 8;
 
   FAULTLINE_NOINLINE void UnlockSlow(Task& self, SourceLoc where);
+  [[nodiscard]] bool SpinForIt(uint32_t id, SourceLoc where);
   [[nodiscard]] bool TakeLocked(uint32_t id, SourceLoc where);
   [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where);
   [[nodiscard]] bool Withdraw(Task& self, LockWaiter& waiter, SourceLoc where);

@@ -20,6 +20,7 @@ bool RawRwSem::TryRead(SourceLoc where) {
 
 bool RawRwSem::ReadSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kShared, owner());
+  if (SpinForRead(where)) return true;
   LockWaiter waiter(self, LockMode::kShared);
   queue_.lock.Lock(self, where);
   // The announcement of TryReadFast still stands. With the queue locked nobody can start to wait,
@@ -37,6 +38,7 @@ bool RawRwSem::ReadSlow(Task& self, LockId id, Killable killable, SourceLoc wher
 
 bool RawRwSem::WriteSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
   LockWait wait(self, id, LockMode::kExclusive, owner());
+  if (SpinForWrite(where)) return true;
   LockWaiter waiter(self, LockMode::kExclusive);
   queue_.lock.Lock(self, where);
   uint32_t seen = state_.Load(kRelaxed, where);
@@ -53,6 +55,34 @@ bool RawRwSem::WriteSlow(Task& self, LockId id, Killable killable, SourceLoc whe
   wait.MarkKilled();
   return false;
 }
+
+// -- Spinning before queueing (Linux: rwsem_optimistic_spin) --------------------------------------
+// Only while nobody is queued, so it never passes anyone in a fair semaphore.
+
+/// With an announcement standing: spins until the writer has gone. True if it then is a hold.
+bool RawRwSem::SpinForRead(SourceLoc where) {
+  uint32_t seen = 0;
+  const auto is_decided = [&] {
+    seen = state_.Load(kAcquire, where);  // pairs with the writer's release
+    return (seen & kWriter) == 0 || (seen & kWaiters) != 0;
+  };
+  return SpinUntil(is_decided, policy_.spin, where) && ReadAdmitted(seen);
+}
+
+bool RawRwSem::SpinForWrite(SourceLoc where) {
+  uint32_t seen = 0;
+  const auto is_decided = [&] {
+    seen = state_.Load(kRelaxed, where);  // relaxed: TryWriteFast acquires
+    return seen != kWriter;
+  };
+  for (int lost = 0; lost < kMaxLostRaces; ++lost) {
+    if (!SpinUntil(is_decided, policy_.spin, where) || seen != 0) return false;
+    if (TryWriteFast(where)) return true;
+  }
+  return false;
+}
+
+// -- Queueing -------------------------------------------------------------------------------------
 
 /// Queues `waiter` and adds `also_add` to the word in the same step. If that leaves no holder (the
 /// last one left before it could see kWaiters), passes on at once, possibly to `waiter` itself.

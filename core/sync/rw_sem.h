@@ -38,9 +38,9 @@ struct RwSemPolicy {
   /// A release hands the semaphore to the first waiter, if that is a writer. Off: it only wakes
   /// that writer, another may come first; a writer that lost once is handed it the next time.
   bool handoff = true;
-  /// How long a waiter spins for its turn before it sleeps; 0 is never. See docs/benchmarks.md for
-  /// how the default was chosen.
-  SpinBudget spin{200};
+  /// How long a waiter spins before it queues, as long as nobody else waits, and again before it
+  /// sleeps; 0 is never. The default was chosen by measurement, see docs/benchmarks.md.
+  SpinBudget spin{1000};
 };
 
 /// The semaphore without rank and hooks: the algorithm. For RwSem only.
@@ -98,6 +98,7 @@ class RawRwSem {
   static constexpr uint32_t kWriter = 1u << 0;
   static constexpr uint32_t kWaiters = 1u << 1;  // written under queue_.lock only
   static constexpr uint32_t kReader = 1u << 8;
+  static constexpr int kMaxLostRaces = 8;
 
   [[nodiscard]] FAULTLINE_ALWAYS_INLINE bool ReadAdmitted(uint32_t before) const {
     if ((before & (kWriter | kWaiters)) == 0) [[likely]] {
@@ -106,6 +107,8 @@ class RawRwSem {
     return (before & kWriter) == 0 && !policy_.fair;
   }
 
+  [[nodiscard]] bool SpinForRead(SourceLoc where);
+  [[nodiscard]] bool SpinForWrite(SourceLoc where);
   [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where);
   [[nodiscard]] bool Withdraw(Task& self, LockWaiter& waiter, SourceLoc where);
   FAULTLINE_NOINLINE void PassOn(SourceLoc where);

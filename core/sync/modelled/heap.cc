@@ -9,6 +9,8 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
+Heap::~Heap() = default;
+
 Result<void*> Heap::Allocate(size_t size, size_t align, SourceLoc where)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {  // one fiber at a time
   Execution* execution = Execution::Current();

@@ -38,6 +38,17 @@ void Unpoison([[maybe_unused]] void* piece, [[maybe_unused]] size_t bytes) {
 
 }  // namespace
 
+Heap::~Heap() {
+#if FAULTLINE_ASAN
+  // The poison would outlive the arena, and whoever maps these addresses next would meet it.
+  for (size_t i = 0; i < free_.size(); ++i) {
+    for (FreePiece* piece = free_[i]; piece != nullptr; piece = piece->next) {
+      Unpoison(piece, size_t{1} << (i + kFirstClass));
+    }
+  }
+#endif
+}
+
 Result<void*> Heap::Allocate(size_t size, size_t align, SourceLoc where) {
   const size_t bytes = PieceSize(size, align);
   const LockGuard guard(lock_, LockSubclass::kNormal, where);

@@ -96,6 +96,19 @@ TEST_F(HeapTest, FullArenaIsEnomemUntilSomethingIsFreed) {
   EXPECT_TRUE(heap.Allocate(1024).ok());
 }
 
+// Two heaps, one after the other, over the same memory.
+TEST_F(HeapTest, EndOfAHeapLeavesCleanMemoryBehind) {
+  Arena arena = *Arena::Create(kPageSize);
+  {
+    Heap heap(arena);
+    void* piece = *heap.Allocate(1024);
+    heap.Free(piece, 1024);
+  }
+  arena.Reset();
+  Heap heap(arena);
+  std::memset(*heap.Allocate(1024), 0xff, 1024);
+}
+
 TEST_F(HeapTest, NewAndDeleteRunConstructorAndDestructor) {
   struct Counted {
     explicit Counted(int& count) : live(count) { ++live; }
