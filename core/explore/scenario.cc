@@ -3,12 +3,21 @@
 // The list of all scenarios, put together from the areas.
 #include "core/explore/scenario.h"
 
+#include <iterator>
+#include <utility>
+
 #include "core/explore/sync_scenarios.h"
+#include "core/explore/vma_scenarios.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 std::span<const Scenario> AllScenarios() {
-  static const std::vector<Scenario> scenarios = SyncScenarios();
+  static const std::vector<Scenario> scenarios = [] {
+    std::vector<Scenario> all = SyncScenarios();
+    std::vector<Scenario> vma = VmaScenarios();
+    all.insert(all.end(), std::move_iterator(vma.begin()), std::move_iterator(vma.end()));
+    return all;
+  }();
   return scenarios;
 }
 

@@ -120,7 +120,8 @@ TEST(ExploreCliTest, TableOfMutantsFindsEachOne) {
   const Outcome run = Stdout("--table=mutants");
   EXPECT_EQ(run.exit_code, 0);
   EXPECT_THAT(run.output, Not(HasSubstr("NOT FOUND")));
-  for (const nlohmann::json& row : Json("--table=mutants").at("rows")) {
+  const nlohmann::json table = Json("--table=mutants");
+  for (const nlohmann::json& row : table.at("rows")) {
     EXPECT_TRUE(row.at("found")) << row;
     EXPECT_LE(row.at("schedules_of_all_bounds"), 10'000) << row;
   }

@@ -117,9 +117,12 @@ bool Execution::RunConductor(Phase phase) {
   return status_ == RunStatus::kCompleted;
 }
 
+/// What setup and the final checks retire is freed right behind them: they run alone, so no grace
+/// period is a choice.
 void Execution::ConductorMain() {
   if (phase_ == Phase::kSetup) {
     (*body_)(*this);
+    RunRipeCallbacks();
     return;
   }
   FinalChecks();
@@ -161,6 +164,7 @@ void Execution::StopCallbackFiber() {
 void Execution::FinalChecks() {
   for (const std::function<void()>& check : at_end_) check();
   if (digest_function_) digest_ = digest_function_();
+  RunRipeCallbacks();
   CheckLeaks();
 }
 

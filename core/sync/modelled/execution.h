@@ -231,6 +231,7 @@ class Execution {
   [[nodiscard]] bool BlockedCycle() const;
 
   void RunRcuCallbacks();
+  void RunRipeCallbacks();
   [[nodiscard]] bool HasRipeCallback() const;
   [[nodiscard]] bool SectionsBegunBefore(uint64_t stamp) const;
   void CheckSlotTouch(const Piece& piece, OpKind kind, const void* address, SourceLoc where);

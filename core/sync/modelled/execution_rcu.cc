@@ -69,11 +69,15 @@ void Execution::RunRcuCallbacks() {
     Point({OpKind::kGracePeriod, &grace_period_, SourceLoc::Current()}, Condition(may_run));
     if (stopping_) return;
     NoteAccess(&grace_period_, /*write=*/true, retired_.size() - retired_done_);
-    while (HasRipeCallback()) {
-      const Retired ripe = retired_[retired_done_++];
-      ripe.callback(ripe.head);
-      NoteAccess(&grace_period_, /*write=*/false, 0);  // whether another one is ripe
-    }
+    RunRipeCallbacks();
+  }
+}
+
+void Execution::RunRipeCallbacks() {
+  while (HasRipeCallback()) {
+    const Retired ripe = retired_[retired_done_++];
+    ripe.callback(ripe.head);
+    NoteAccess(&grace_period_, /*write=*/false, 0);  // whether another one is ripe
   }
 }
 
