@@ -31,7 +31,8 @@ class Heap {
 
   /// `arena` outlives the heap and serves nobody else meanwhile.
   explicit Heap(Arena& arena) : arena_(arena) {}
-  ~Heap();
+  ~Heap();  // NOLINT(performance-trivially-destructible): tells AddressSanitizer, where there is
+            // one
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 

@@ -101,15 +101,15 @@ FiberStack::~FiberStack() {
 
 bool FiberStack::Contains(const void* address) const {
   const auto* byte = static_cast<const std::byte*>(address);
-  if (byte >= mapping_ && byte < mapping_ + GuardSize() + kStackSize) return true;
+  bool contains = byte >= mapping_ && byte < mapping_ + GuardSize() + kStackSize;
 #if FAULTLINE_ASAN
   // With detect_stack_use_after_return, locals live in a stack of AddressSanitizer's.
-  return context_.asan_fake_stack != nullptr &&
-         __asan_addr_is_in_fake_stack(context_.asan_fake_stack, const_cast<void*>(address), nullptr,
-                                      nullptr) != nullptr;
-#else
-  return false;
+  if (!contains && context_.asan_fake_stack != nullptr) {
+    contains = __asan_addr_is_in_fake_stack(context_.asan_fake_stack, const_cast<void*>(address),
+                                            nullptr, nullptr) != nullptr;
+  }
 #endif
+  return contains;
 }
 
 void FiberStack::Rebuild() {

@@ -27,8 +27,8 @@ uint32_t Checksum(std::string_view text) {
 /// Reads all of `text` as a number.
 template <class Number>
 bool ParseNumber(std::string_view text, Number& number) {
-  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): a range, not a C string
   const char* end = text.data() + text.size();
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): a range, not a C string
   const std::from_chars_result result = std::from_chars(text.data(), end, number);
   return result.ec == std::errc() && result.ptr == end;
 }

@@ -34,7 +34,7 @@ struct SearchOptions {
   uint64_t max_schedules = 1'000'000;
   bool collect_digests = false;  ///< keep the set of final states
   /// Called now and then with the number of schedules so far; null for none.
-  std::function<void(uint64_t schedules)> progress{};
+  std::function<void(uint64_t schedules)> progress = nullptr;
 };
 
 /// What was found, complete enough to be shown and repeated.

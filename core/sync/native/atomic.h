@@ -22,6 +22,7 @@ concept AtomicInteger = std::integral<T> && !std::same_as<T, bool>;
 /// A shared word; see core/sync/atomic.h. Lock-free for every admitted T.
 template <class T>
 class Atomic {
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): T may be a pointer
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
 
  public:

@@ -123,6 +123,7 @@ TEST_P(PlantedBugTest, IsRepeatedByItsReplayString100TimesOutOf100) {
 
   // Half of them each in a new execution, half in one.
   std::vector<ReplayResult> repeated;
+  repeated.reserve(51);
   for (int i = 0; i < 50; ++i) repeated.push_back(ReplayRun(Subject(), replay.choices));
   repeated.push_back(ReplayRun(Subject(), replay.choices, 50));
   for (const ReplayResult& again : repeated) {

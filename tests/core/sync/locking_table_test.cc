@@ -71,6 +71,7 @@ std::string SameRankName(SameRank same_rank) {
 
 TEST(LockingTableTest, DocumentListsExactlyTheRanksOfTheCode) {
   std::vector<Row> expected;
+  expected.reserve(kLockRankTable.size());
   for (const LockRankInfo& info : kLockRankTable) {
     expected.push_back({std::to_string(static_cast<int>(info.rank)), std::string(info.name),
                         std::string(info.linux_name), KindName(info.kind),

@@ -81,49 +81,68 @@ class Pipe {
   uint32_t tail_ ABSL_GUARDED_BY(lock_) = 0;
 };
 
+/// Tasks that take items until none is left, and one that keeps killing them.
+class KilledTakers {
+ public:
+  static constexpr int kTakers = 3;
+
+  KilledTakers(Pipe& pipe, int64_t items) : pipe_(pipe), left_(items) {}
+
+  void Take(int taker) {
+    std::atomic<Task*>& self = tasks_[static_cast<size_t>(taker)];
+    self = &CurrentTask();
+    while (left_ > 0) {
+      const Result<int64_t> item = pipe_.TakeKillably();
+      if (item.ok()) {
+        sum_ += *item;
+        --left_;
+      } else {
+        CurrentTask().ClearKill();
+      }
+    }
+    self = nullptr;
+  }
+  /// Goes on until every taker has ended: killing is also what ends those that find nothing more.
+  void Kill() {
+    while (KillOnce() > 0 || left_ > 0) std::this_thread::yield();
+  }
+  [[nodiscard]] int64_t sum() const { return sum_; }
+
+ private:
+  /// Returns how many takers there were to kill.
+  int KillOnce() {
+    int killed = 0;
+    for (const std::atomic<Task*>& taker : tasks_) {
+      Task* task = taker.load();
+      if (task == nullptr) continue;
+      task->Kill();
+      ++killed;
+    }
+    return killed;
+  }
+
+  Pipe& pipe_;
+  std::atomic<int64_t> sum_{0};
+  std::atomic<int64_t> left_;
+  std::array<std::atomic<Task*>, kTakers> tasks_{};
+};
+
 TEST(WaitQueueStressTest, EveryItemArrivesThoughTakersAreKilled) {
   constexpr int kPutters = 2;
-  constexpr int kTakers = 3;
   const int rounds = StressRounds(10'000);
   const int64_t items = int64_t{kPutters} * rounds;
   Pipe pipe;
-  std::atomic<int64_t> sum{0};
-  std::atomic<int64_t> left{items};
-  std::array<std::atomic<Task*>, kTakers> takers{};
-  RunTogether(kPutters + kTakers + 1, [&](int thread) {
+  KilledTakers takers(pipe, items);
+  RunTogether(kPutters + KilledTakers::kTakers + 1, [&](int thread) {
     if (thread < kPutters) {
       for (int i = 0; i < rounds; ++i) pipe.Put(1);
-    } else if (thread < kPutters + kTakers) {
-      takers[static_cast<size_t>(thread - kPutters)] = &CurrentTask();
-      while (left > 0) {
-        const Result<int64_t> item = pipe.TakeKillably();
-        if (item.ok()) {
-          sum += *item;
-          --left;
-        } else {
-          CurrentTask().ClearKill();
-        }
-      }
-      takers[static_cast<size_t>(thread - kPutters)] = nullptr;
+    } else if (thread < kPutters + KilledTakers::kTakers) {
+      takers.Take(thread - kPutters);
     } else {
-      while (left > 0) {  // also what ends the takers that find nothing more
-        for (auto& taker : takers) {
-          if (Task* task = taker.load()) task->Kill();
-        }
-        std::this_thread::yield();
-      }
-      SpinUntil([&] {
-        bool all_gone = true;
-        for (auto& taker : takers) {
-          Task* task = taker.load();
-          if (task != nullptr) task->Kill();
-          all_gone = all_gone && task == nullptr;
-        }
-        return all_gone;
-      });
+      takers.Kill();
     }
   });
-  EXPECT_EQ(sum, items);
+  EXPECT_EQ(takers.sum(), items);
 }
 
 TEST(CompletionStressTest, EachCompleteLetsOneWaiterThrough) {
