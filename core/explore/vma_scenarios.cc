@@ -31,8 +31,8 @@ struct Change {
 };
 
 /// A tree with `entries` entries [10 i, 10 i + 4], then `changes` beside lookups at `watched`.
-void ReadersBeside(Execution& run, uint64_t entries, std::vector<Change> changes,
-                   std::vector<uint64_t> watched) {
+void ReadersBeside(Execution& run, uint64_t entries, const std::vector<Change>& changes,
+                   const std::vector<uint64_t>& watched) {
   struct State {
     explicit State(Heap& heap) : tree(heap) {}
     MapleTree tree;

@@ -426,8 +426,8 @@ void Store::HandOverUnlinked() {
 template <class T>
 T* Store::NewNode(uint32_t level) {
   MM_CHECK(tree_.spares_ != nullptr);  // Reserve was called for this range
-  auto* memory = static_cast<void**>(tree_.spares_);
-  tree_.spares_ = *memory;
+  void* memory = tree_.spares_;
+  tree_.spares_ = *static_cast<void**>(memory);
   --tree_.spare_count_;
   ++tree_.node_count_;
   T* node = new (memory) T;

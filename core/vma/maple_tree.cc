@@ -156,8 +156,6 @@ namespace {
 /// Walks the whole tree in order.
 class Validator {
  public:
-  explicit Validator(const Node& root) : root_(root) {}
-
   /// Returns the greatest gap below `node`.
   uint64_t Check(const Node& node, uint64_t first, uint64_t last) {
     ++nodes;
@@ -197,7 +195,6 @@ class Validator {
     return greatest;
   }
 
-  const Node& root_;
   bool after_gap_ = false;
 };
 
@@ -206,7 +203,7 @@ class Validator {
 void MapleTree::Validate() const {
   const Node& root = *root_.Peek();
   MM_CHECK_EQ(root.level, height_);
-  Validator validator(root);
+  Validator validator;
   validator.Check(root, 0, kMaxIndex);
   MM_CHECK_EQ(validator.nodes, node_count_);
 }

@@ -110,7 +110,7 @@ void Lookup(benchmark::State& state) {
   const auto entries = static_cast<size_t>(state.range(0));
   const Filled<Index> filled(entries);
   std::mt19937_64 random(11);
-  std::vector<uint64_t> addresses(1u << 16);
+  std::vector<uint64_t> addresses(1u << 20);
   for (uint64_t& address : addresses) {
     address = random() % entries * kStride + random() % kLength;
   }
