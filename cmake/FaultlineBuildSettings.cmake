@@ -18,6 +18,8 @@ target_compile_options(faultline_build INTERFACE
   -Wall -Wextra -Wpedantic -Werror
   -Wcast-align -Wcast-qual -Wconversion -Wextra-semi -Wimplicit-fallthrough -Wmissing-declarations
   -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual -Wshadow -Wundef -Wvla
+  # Reports name files from the project's root on, wherever it was built.
+  "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/="
   # -Wsign-conversion stays off: it flags every index and size without finding the narrowing that -Wconversion finds.
 )
 

@@ -13,15 +13,6 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
-/// The file's path from the project's root on, which is where this very file's path ends.
-std::string_view ShortPath(std::string_view path) {
-  constexpr std::string_view kHere = __FILE__;
-  constexpr std::string_view kHereInProject = "core/sync/modelled/report.cc";
-  static_assert(kHere.ends_with(kHereInProject));
-  const std::string_view root = kHere.substr(0, kHere.size() - kHereInProject.size());
-  return path.starts_with(root) ? path.substr(root.size()) : path;
-}
-
 /// Column widths of the table.
 struct Layout {
   size_t fiber = 4;
@@ -122,7 +113,7 @@ std::string_view Name(ViolationKind kind) {
 }
 
 std::string ShortForm(SourceLoc where) {
-  return where.line() == 0 ? "" : absl::StrFormat("%s:%u", ShortPath(where.file()), where.line());
+  return where.line() == 0 ? "" : absl::StrFormat("%s:%u", where.file(), where.line());
 }
 
 std::string FormatRun(const Execution& execution) {
