@@ -92,7 +92,7 @@ void LeafSplits(Execution& run) {
 
 /// One store replaces several leaves of a tree with two levels, which shrinks.
 void ManyLeavesAtOnce(Execution& run) {
-  ReadersBeside(run, 120, {{205, 904, Value(70)}, {205, 904, nullptr}}, {500, 1000});
+  ReadersBeside(run, 40, {{55, 344, Value(70)}, {55, 344, nullptr}}, {200});
 }
 
 /// A mapping over others in one store (MAP_FIXED): at no moment is there a gap at its place.
@@ -104,18 +104,13 @@ void ReplacedWithoutGap(Execution& run) {
 
 std::vector<Scenario> VmaScenarios() {
   const ExecutionOptions options{.detail = LockDetail::kNone};
+  const std::vector<Mutant> finds{Mutant::kFreeWithoutGracePeriod};
   return {
-      {"maple_leaf", "two lookups beside two stores within one leaf", {}, options, &OneLeaf},
-      {"maple_split", "two lookups while a leaf is split and joined", {}, options, &LeafSplits},
-      {"maple_shrink",
-       "two lookups while one store replaces many leaves",
-       {},
-       options,
+      {"maple_leaf", "two lookups beside two stores within one leaf", finds, options, &OneLeaf},
+      {"maple_split", "two lookups while a leaf is split and joined", finds, options, &LeafSplits},
+      {"maple_shrink", "a lookup while one store replaces many leaves", finds, options,
        &ManyLeavesAtOnce},
-      {"maple_replace",
-       "two lookups at a place that is always mapped",
-       {},
-       options,
+      {"maple_replace", "two lookups at a place that is always mapped", finds, options,
        &ReplacedWithoutGap},
   };
 }

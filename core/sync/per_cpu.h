@@ -98,7 +98,7 @@ class PerCpu {
 };
 
 /// One T for each task that asks, on cache lines of its own; made on first use, kept until the
-/// PerTask ends, and inherited by a later task of the same id. No other use of thread_local exists.
+/// PerTask ends, and inherited by a later task of the same id. Stands in for thread_local in core.
 template <class T>
 class PerTask {
  public:

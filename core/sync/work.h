@@ -2,8 +2,8 @@
 //
 // Marks for the simulator of time: work that costs time without touching shared state, and touches
 // of plain data that a lock guards. Both are free in the native build. Work is given in units of a
-// tag, never in nanoseconds; calibration maps tags to time. In the modelled build Touch also checks
-// that the memory may be touched.
+// tag, never in nanoseconds; calibration maps tags to time. In the modelled build Touch is an
+// access like an atomic's load: a scheduling point, checked, and in conflict with a free.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,10 @@ FAULTLINE_ALWAYS_INLINE void Work([[maybe_unused]] WorkTag tag, [[maybe_unused]]
 FAULTLINE_ALWAYS_INLINE void Touch([[maybe_unused]] const void* address,
                                    [[maybe_unused]] SourceLoc where = SourceLoc::Current()) {
 #ifdef FAULTLINE_MODELLED
-  if (Execution* execution = Execution::Current())
-    execution->CheckTouch(OpKind::kLoad, address, where);
+  if (Execution* execution = Execution::Current()) {
+    execution->PointForAccess(OpKind::kLoad, address, where);
+    execution->NoteAccess(address, /*write=*/false, 0);
+  }
 #endif
 }
 
