@@ -2,7 +2,8 @@
 //
 // The scenarios of vma_scenarios.h. In each, one writer makes two stores that change the shape of
 // the tree, and two readers look up what lies at the changed places. A reader must see the entry as
-// it was before or after a store, and never a node that was freed.
+// it was before or after a store, and never a node that was freed. One more is about memory: the
+// tree goes while what it retired waits for a grace period.
 #include "core/explore/vma_scenarios.h"
 
 #include <algorithm>
@@ -100,6 +101,39 @@ void ReplacedWithoutGap(Execution& run) {
   ReadersBeside(run, 40, {{100, 104, Value(70)}, {95, 114, Value(71)}}, {102, 104});
 }
 
+/// What a store leaves of a leaf is too little: it is joined with its neighbour.
+void LeavesJoin(Execution& run) {
+  ReadersBeside(run, 40, {{15, 84, nullptr}, {20, 24, Value(70)}}, {2, 94});
+}
+
+/// One store of a tree with three levels reaches over several inner nodes, which are rebuilt.
+void InnerNodesJoin(Execution& run) {
+  ReadersBeside(run, 340, {{55, 3244, Value(70)}}, {3260});
+}
+
+/// A tree is destroyed while a grace period is pending, which a reader of something else prolongs.
+/// Owner and callback both come to the batches of retired nodes; each is freed once, by the second.
+void DestroyedEarly(Execution& run) {
+  struct State {
+    explicit State(Heap& heap) : tree(heap) {}
+    MapleTree tree;
+    Atomic<uint64_t> other{0};
+  };
+  auto* state = run.New<State>(run.heap());
+  run.NameObject(&state->tree, sizeof(state->tree), "tree");
+  MM_CHECK(state->tree.Init().ok());
+  run.Spawn("owner", [state] {
+    Store(state->tree, 10, 14, Value(1));
+    Store(state->tree, 20, 24, Value(2));  // may take over what the first one retired
+    state->tree.~MapleTree();
+  });
+  run.Spawn("reader", [state] {
+    const RcuGuard guard;
+    (void)state->other.Load(kRelaxed);  // relaxed: only there to make the section last
+    (void)state->other.Load(kRelaxed);  // relaxed: as above
+  });
+}
+
 }  // namespace
 
 std::vector<Scenario> VmaScenarios() {
@@ -112,6 +146,15 @@ std::vector<Scenario> VmaScenarios() {
        &ManyLeavesAtOnce},
       {"maple_replace", "two lookups at a place that is always mapped", finds, options,
        &ReplacedWithoutGap},
+      {"maple_join", "two lookups while what is left of a leaf joins its neighbour", finds, options,
+       &LeavesJoin},
+      {"maple_inner", "a lookup while one store rebuilds inner nodes", finds, options,
+       &InnerNodesJoin},
+      {"maple_destroy",
+       "a tree destroyed before the grace periods it asked for",
+       {},
+       options,
+       &DestroyedEarly},
   };
 }
 

@@ -20,6 +20,7 @@
 #include "core/base/arena.h"
 #include "core/base/build.h"
 #include "core/base/result.h"
+#include "core/sync/fail_points.h"
 #include "core/sync/spin_lock.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -36,8 +37,17 @@ class Heap {
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
+  /// Lets `points`, which outlives the heap, make allocations fail. While nobody uses the heap.
+  void SetFailPoints(FailPoints* points) { fail_points_ = points; }
+
+  /// Whether an allocation that is about to be made here has to fail; for caches over the heap.
+  [[nodiscard]] bool InjectedFailure() const {
+    return fail_points_ != nullptr && fail_points_->ShouldFail(FailSite::kHeap);
+  }
+
   /// A piece of at least `size` (1 to kMaxPiece) bytes, aligned to `align` (a power of two, at most
-  /// a page); contents unspecified. ENOMEM when the arena is full. Any context.
+  /// a page); contents unspecified. ENOMEM when the arena is full, or by fault injection. Any
+  /// context.
   [[nodiscard]] Result<void*> Allocate(size_t size, size_t align = alignof(std::max_align_t),
                                        SourceLoc where = SourceLoc::Current())
       ABSL_LOCKS_EXCLUDED(lock_);
@@ -65,6 +75,7 @@ class Heap {
     FreePiece* next;
   };
 
+  FailPoints* fail_points_ = nullptr;
   Arena& arena_ ABSL_GUARDED_BY(lock_);
   SpinLock<LockRank::kHeap> lock_;
   [[maybe_unused]] std::array<FreePiece*, kClasses> free_ ABSL_GUARDED_BY(lock_){};  // native

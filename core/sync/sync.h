@@ -8,6 +8,7 @@
 // IWYU pragma: begin_exports
 #include "core/sync/atomic.h"
 #include "core/sync/completion.h"
+#include "core/sync/fail_points.h"
 #include "core/sync/guards.h"
 #include "core/sync/heap.h"
 #include "core/sync/lock_rank.h"

@@ -57,6 +57,7 @@ class TypeStableSlab {
   /// unspecified. ENOMEM if a new slot is needed and the heap is full.
   [[nodiscard]] Result<T*> Allocate(SourceLoc where = SourceLoc::Current())
       ABSL_LOCKS_EXCLUDED(lock_) {
+    if (heap_.InjectedFailure()) return Errno::kEnomem;
     {
       const LockGuard guard(lock_, LockSubclass::kNormal, where);
       if (!free_.empty()) {

@@ -20,10 +20,20 @@ namespace faultline::inline FAULTLINE_FLAVOUR::maple {
 
 /// The head of every node.
 struct Node {
-  uint16_t count = 0;             ///< immutable once visible
-  uint16_t level = 0;             ///< 0: a leaf; immutable once visible
-  Node* next_unlinked = nullptr;  ///< chains what a Store took out; its writer's alone
+  uint16_t count = 0;         ///< immutable once visible
+  uint16_t level = 0;         ///< 0: a leaf; immutable once visible
+  Node* next_free = nullptr;  ///< in a list of retired or spare nodes; their owner's alone
 };
+
+enum class Access { kRead, kWrite };
+
+/// All of the node's lines, at once instead of one after the other.
+template <Access kAccess>
+FAULTLINE_ALWAYS_INLINE void PrefetchNode(const void* node) {
+  for (size_t line = 0; line < MapleTree::kNodeBytes; line += kCacheLine) {
+    __builtin_prefetch(static_cast<const std::byte*>(node) + line, kAccess == Access::kWrite);
+  }
+}
 
 inline constexpr uint32_t kLeafSlots = 31;
 inline constexpr uint32_t kInnerSlots = 20;

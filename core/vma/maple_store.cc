@@ -11,9 +11,15 @@
 //
 // A node that gets too small is joined with a neighbour of the same parent while it is being
 // rebuilt.
+//
+// Most stores change one leaf, which neither overflows nor gets too small. They have a path of
+// their own, which copies what stays of the leaf and looks at the greatest gap only where it may
+// have changed.
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "core/base/check.h"
@@ -22,31 +28,6 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace maple {
-
-/// Unlinked nodes on their way through one grace period, so that a grace period is asked for once
-/// per batch. Lives in a node's memory itself.
-struct RetireBatch {
-  /// A batch is handed over when it has this many; the modelled build does not save up.
-  static constexpr uint32_t kEnough = kModelled ? 1 : 32;
-
-  explicit RetireBatch(Heap& nodes_heap) : heap(&nodes_heap) {}
-
-  RcuHead rcu;  // first: the callback gets its address
-  Heap* heap;
-  uint32_t count = 0;
-  std::array<Node*, kEnough> node;
-
-  static void Free(RcuHead* head) {
-    auto* batch = reinterpret_cast<RetireBatch*>(head);
-    Heap& heap = *batch->heap;
-    for (uint32_t i = 0; i < batch->count; ++i) {
-      heap.Free(batch->node[i], MapleTree::kNodeBytes, MapleTree::kNodeBytes);
-    }
-    heap.Free(batch, MapleTree::kNodeBytes, MapleTree::kNodeBytes);
-  }
-};
-static_assert(sizeof(RetireBatch) <= MapleTree::kNodeBytes);
-
 /// A list of bounded size on the stack.
 template <class T, size_t kMax>
 class Gather {
@@ -94,13 +75,30 @@ class Store {
   struct Path {
     std::array<Position, kMaxHeight> inner;
     Leaf* leaf;
+    uint64_t leaf_first;  ///< where the leaf's range begins
+
+    void Descend(const MapleTree& tree, uint64_t index);
+  };
+  /// How a leaf changes: entries [0, keep) stay, then comes what is left of the next one, if it
+  /// begins before the range; the range itself; then entries [rest, count) as they are.
+  struct LeafEdit {
+    uint64_t first;  ///< of the range
+    uint64_t last;
+    void* value;
+    uint32_t keep;
+    uint32_t rest;
+    bool has_head;      ///< whether something is left of entry `keep` before the range
+    uint64_t lost_gap;  ///< the greatest gap that the range takes from
+    [[nodiscard]] uint32_t CountIn(const Leaf& old) const {
+      return keep + (has_head ? 1 : 0) + 1 + (old.count - rest);
+    }
   };
 
-  [[nodiscard]] Path Descend(uint64_t index) const;
-  /// Where the range of that path's leaf begins.
-  [[nodiscard]] uint64_t LeafFirst(const Path& path) const {
-    return tree_.height_ == 0 ? 0 : path.inner[tree_.height_ - 1].ChildFirst();
-  }
+  [[nodiscard]] bool StoreInLeaf(uint64_t first, uint64_t last, void* value);
+  [[nodiscard]] std::optional<LeafEdit> PlanEdit(uint64_t first, uint64_t last, void* value) const;
+  [[nodiscard]] bool GapEndsWithLeaf(uint64_t first, uint64_t last) const;
+  [[nodiscard]] Leaf* BuildEdited(const LeafEdit& edit);
+  [[nodiscard]] uint64_t GapAfter(const LeafEdit& edit, const Leaf& leaf) const;
   void WidenGap(uint64_t& first, uint64_t& last) const;
   void GatherItems(uint64_t first, uint64_t last, void* value);
   void AppendItems(const Leaf& leaf, uint32_t from);
@@ -113,11 +111,10 @@ class Store {
   void JoinInner(uint32_t level);
   void BuildInners(uint32_t level);
   void BuildRoot();
-  void UpdateGaps(uint32_t level);
+  void SetGap(uint32_t level, uint64_t gap);
   void DropBetween(uint32_t level);
   void RetireSubtree(Node* node);
   void RetireNode(Node* node);
-  void HandOverUnlinked();
   [[nodiscard]] Child FillInner(Inner& inner, uint32_t from, uint32_t to);
 
   template <class T>
@@ -129,7 +126,6 @@ class Store {
   Gather<Item, 2 * kLeafSlots + 3> items_;       // of the leaves being rebuilt
   Gather<Child, 2 * kInnerSlots + 8> children_;  // of the inner nodes being rebuilt
   Gather<Child, 4> built_;                       // what takes the place of what was rebuilt
-  Node* unlinked_ = nullptr;                     // what was rebuilt or dropped
 };
 
 namespace {
@@ -146,28 +142,133 @@ uint32_t NodesFor(uint32_t count, uint32_t max) { return (count + max - 1) / max
 
 void Store::Run(uint64_t first, uint64_t last, void* value) {
   MM_DCHECK_LE(first, last);
-  if (value == nullptr) WidenGap(first, last);
-  left_ = Descend(first);
-  right_ = Descend(last);
-  GatherItems(first, last, value);
-  BuildLeaves();
-  if (!Climb()) BuildRoot();
-  HandOverUnlinked();
+  ++tree_.stores_;
+  left_.Descend(tree_, first);
+  if (!StoreInLeaf(first, last, value)) {
+    if (value == nullptr) {
+      WidenGap(first, last);
+      left_.Descend(tree_, first);
+    }
+    right_.Descend(tree_, last);
+    GatherItems(first, last, value);
+    BuildLeaves();
+    if (!Climb()) BuildRoot();
+  }
+  tree_.pool_.HandOver();  // only now: readers cannot reach the old nodes any more
 }
 
-Store::Path Store::Descend(uint64_t index) const {
-  Path path;
+void Store::Path::Descend(const MapleTree& tree, uint64_t index) {
   uint64_t first = 0;
-  Node* node = tree_.root_.Load(kRelaxed);  // relaxed: under the writers' lock
-  for (uint32_t level = 0; level < tree_.height_; ++level) {
-    auto* inner = static_cast<Inner*>(node);
-    path.inner[level] = {inner, SlotOf(*inner, index), first};
-    first = path.inner[level].ChildFirst();
-    node = inner->child[path.inner[level].index].Load(kRelaxed);  // relaxed: as above
+  Node* node = tree.root_.Load(kRelaxed);  // relaxed: under the writers' lock
+  for (uint32_t level = 0; level < tree.height_; ++level) {
+    auto* parent = static_cast<Inner*>(node);
+    inner[level] = {parent, SlotOf(*parent, index), first};
+    first = inner[level].ChildFirst();
+    node = parent->child[inner[level].index].Load(kRelaxed);  // relaxed: as above
   }
-  path.leaf = static_cast<Leaf*>(node);
-  return path;
+  leaf = static_cast<Leaf*>(node);
+  leaf_first = first;
+  PrefetchNode<Access::kRead>(leaf);  // all of it will be copied
 }
+
+// -- One leaf -------------------------------------------------------------------------------------
+
+/// The usual store, if this is one: one leaf takes the place of one.
+bool Store::StoreInLeaf(uint64_t first, uint64_t last, void* value) {
+  const std::optional<LeafEdit> edit = PlanEdit(first, last, value);
+  if (!edit.has_value()) return false;
+  Leaf* old = left_.leaf;
+  Leaf* leaf = BuildEdited(*edit);
+  if (tree_.height_ == 0) {
+    // Release: the new leaf's contents come before the pointer. Pairs with the readers' Load.
+    tree_.root_.Store(leaf, kRelease);
+  } else {
+    const uint32_t level = tree_.height_ - 1;
+    const Position& parent = left_.inner[level];
+    parent.node->child[parent.index].Store(leaf, kRelease);  // as above
+    SetGap(level, GapAfter(*edit, *leaf));
+  }
+  RetireNode(old);
+  return true;
+}
+
+/// What [first, last] does to the leaf of the left path; nothing if not only that one changes.
+std::optional<Store::LeafEdit> Store::PlanEdit(uint64_t first, uint64_t last, void* value) const {
+  const Leaf& old = *left_.leaf;
+  if (last > old.last[old.count - 1]) return std::nullopt;
+  if (value == nullptr && GapEndsWithLeaf(first, last)) return std::nullopt;
+  const uint64_t leaf_first = left_.leaf_first;
+  const auto first_of = [&](uint32_t i) { return i == 0 ? leaf_first : old.last[i - 1] + 1; };
+  uint32_t l = SlotOf(old, first);
+  uint32_t r = last <= old.last[l] ? l : SlotOf(old, last);
+  if (value == nullptr) {  // takes in the gaps beside it, so that no two are neighbours
+    if (l > 0 && first == first_of(l) && old.value[l - 1] == nullptr) --l;
+    if (old.value[l] == nullptr) first = first_of(l);
+    if (r + 1 < old.count && last == old.last[r] && old.value[r + 1] == nullptr) ++r;
+    if (old.value[r] == nullptr) last = old.last[r];
+  }
+  uint64_t lost_gap = 0;
+  for (uint32_t i = l; i <= r; ++i) {
+    if (old.value[i] == nullptr) lost_gap = std::max(lost_gap, LengthOf(first_of(i), old.last[i]));
+  }
+  const LeafEdit edit{.first = first,
+                      .last = last,
+                      .value = value,
+                      .keep = l,
+                      .rest = old.last[r] > last ? r : r + 1,
+                      .has_head = first_of(l) < first,
+                      .lost_gap = lost_gap};
+  const uint32_t count = edit.CountIn(old);
+  if (count > kLeafSlots || (count < kLeafMin && tree_.height_ > 0)) return std::nullopt;
+  return edit;
+}
+
+/// Whether a gap there would have to take in one of a leaf beside.
+bool Store::GapEndsWithLeaf(uint64_t first, uint64_t last) const {
+  if (first != 0 && first == left_.leaf_first && tree_.Find(first - 1) == nullptr) return true;
+  return last != MapleTree::kMaxIndex && last == left_.leaf->last[left_.leaf->count - 1] &&
+         tree_.Find(last + 1) == nullptr;
+}
+
+Leaf* Store::BuildEdited(const LeafEdit& edit) {
+  const Leaf& old = *left_.leaf;
+  ++tree_.node_count_;
+  auto* leaf = new (tree_.pool_.Take()) Leaf;
+  uint32_t at = edit.keep;
+  std::copy_n(old.last.begin(), at, leaf->last.begin());
+  std::copy_n(old.value.begin(), at, leaf->value.begin());
+  if (edit.has_head) {
+    leaf->last[at] = edit.first - 1;
+    leaf->value[at++] = old.value[edit.keep];
+  }
+  leaf->last[at] = edit.last;
+  leaf->value[at++] = edit.value;
+  const uint32_t rest = old.count - edit.rest;
+  std::copy_n(old.last.begin() + edit.rest, rest, leaf->last.begin() + at);
+  std::copy_n(old.value.begin() + edit.rest, rest, leaf->value.begin() + at);
+  leaf->count = static_cast<uint16_t>(at + rest);
+  std::fill(leaf->last.begin() + leaf->count, leaf->last.end(), MapleTree::kMaxIndex);
+  return leaf;
+}
+
+/// The greatest gap of the leaf that came of the edit. Looks only if the store took from the one
+/// that was greatest before.
+uint64_t Store::GapAfter(const LeafEdit& edit, const Leaf& leaf) const {
+  const Position& parent = left_.inner[tree_.height_ - 1];
+  const uint64_t before = parent.node->gap[parent.index];
+  if (edit.value == nullptr) return std::max(before, LengthOf(edit.first, edit.last));
+  if (edit.lost_gap < before) return before;
+  uint64_t first = left_.leaf_first;
+  uint64_t gap = 0;
+  for (uint32_t i = 0; i < leaf.count; ++i) {
+    const uint64_t length = leaf.value[i] == nullptr ? LengthOf(first, leaf.last[i]) : 0;
+    gap = std::max(gap, length);
+    first = leaf.last[i] + 1;
+  }
+  return gap;
+}
+
+// -- Several leaves -------------------------------------------------------------------------------
 
 /// A new gap takes in the gaps beside it, so that no two gaps are neighbours.
 void Store::WidenGap(uint64_t& first, uint64_t& last) const {
@@ -177,15 +278,13 @@ void Store::WidenGap(uint64_t& first, uint64_t& last) const {
   if (after.value == nullptr) last = after.last;
 }
 
-// -- Leaves ---------------------------------------------------------------------------------------
-
 /// The entries of the left leaf before the range, the range, the entries of the right leaf behind
 /// it.
 void Store::GatherItems(uint64_t first, uint64_t last, void* value) {
   const Leaf& left = *left_.leaf;
   const uint32_t l = SlotOf(left, first);
   for (uint32_t i = 0; i < l; ++i) items_.Push({left.last[i], left.value[i]});
-  const uint64_t l_first = l == 0 ? LeafFirst(left_) : left.last[l - 1] + 1;
+  const uint64_t l_first = l == 0 ? left_.leaf_first : left.last[l - 1] + 1;
   if (l_first < first) items_.Push({first - 1, left.value[l]});
   items_.Push({last, value});
   const Leaf& right = *right_.leaf;
@@ -215,12 +314,13 @@ void Store::JoinLeaf() {
     for (uint32_t i = sibling->count; i-- > 0;) {
       items_.PushFront({sibling->last[i], sibling->value[i]});
     }
+    left_.leaf_first = left.ChildFirst();
     RetireNode(sibling);
   }
 }
 
 void Store::BuildLeaves() {
-  uint64_t first = LeafFirst(left_);  // a joined neighbour has moved it
+  uint64_t first = left_.leaf_first;
   const uint32_t nodes = NodesFor(items_.size(), kLeafSlots);
   uint32_t next = 0;
   for (uint32_t n = 0; n < nodes; ++n) {
@@ -260,10 +360,9 @@ bool Store::ReplaceInPlace(uint32_t level) {
                            left.index == right.index &&
                            built_[0].last == left.node->last[left.index];
   if (!one_for_one) return false;
-  left.node->gap[left.index] = built_[0].gap;
   // Release: the new node's contents come before the pointer. Pairs with the readers' Load.
   left.node->child[left.index].Store(built_[0].node, kRelease);
-  UpdateGaps(level);
+  SetGap(level, built_[0].gap);
   return true;
 }
 
@@ -354,14 +453,19 @@ void Store::BuildRoot() {
   tree_.root_.Store(root, kRelease);
 }
 
-/// Brings the gap sizes above `level` up to date after one changed in the node there.
-void Store::UpdateGaps(uint32_t level) {
-  for (; level > 0; --level) {
-    const Inner& node = *left_.inner[level].node;
-    const uint64_t gap = *std::max_element(node.gap.begin(), node.gap.begin() + node.count);
-    const Position& parent = left_.inner[level - 1];
-    if (parent.node->gap[parent.index] == gap) return;
-    parent.node->gap[parent.index] = gap;
+/// Notes the greatest gap of the left path's child at `level`, there and above, as far as it
+/// changes anything.
+void Store::SetGap(uint32_t level, uint64_t gap) {
+  while (true) {
+    const Position& here = left_.inner[level];
+    Inner& node = *here.node;
+    const uint64_t before = std::exchange(node.gap[here.index], gap);
+    if (before == gap || level == 0) return;
+    --level;
+    const uint64_t greatest = left_.inner[level].node->gap[left_.inner[level].index];
+    if (gap >= greatest) continue;  // it has grown to be the greatest of this node, too
+    if (before < greatest) return;  // another one is the greatest
+    gap = *std::max_element(node.gap.begin(), node.gap.begin() + node.count);
   }
 }
 
@@ -390,47 +494,15 @@ void Store::RetireSubtree(Node* node) {
   RetireNode(node);
 }
 
-/// Puts a node that this Store takes out of the tree with the others. Readers may still be in it.
 void Store::RetireNode(Node* node) {
   --tree_.node_count_;
-  node->next_unlinked = std::exchange(unlinked_, node);
-}
-
-/// After the new tree is visible: hands the old nodes to RCU, a batch at a time. Cannot fail:
-/// without memory for a batch it waits for the grace period itself.
-void Store::HandOverUnlinked() {
-  while (unlinked_ != nullptr) {
-    RetireBatch* batch = tree_.retired_;
-    if (batch == nullptr) {
-      const Result<void*> memory = tree_.AllocateNode();
-      if (!memory.ok()) {
-        Rcu::Synchronize();
-        while (Node* node = unlinked_) {
-          unlinked_ = node->next_unlinked;
-          tree_.FreeNode(node);
-        }
-        return;
-      }
-      batch = tree_.retired_ = new (*memory) RetireBatch(tree_.heap_);
-    }
-    Node* node = unlinked_;
-    unlinked_ = node->next_unlinked;
-    batch->node[batch->count++] = node;
-    if (batch->count >= RetireBatch::kEnough) {
-      tree_.retired_ = nullptr;
-      Rcu::Retire(batch->rcu, &RetireBatch::Free);
-    }
-  }
+  tree_.pool_.Retire(node);
 }
 
 template <class T>
 T* Store::NewNode(uint32_t level) {
-  MM_CHECK(tree_.spares_ != nullptr);  // Reserve was called for this range
-  void* memory = tree_.spares_;
-  tree_.spares_ = *static_cast<void**>(memory);
-  --tree_.spare_count_;
   ++tree_.node_count_;
-  T* node = new (memory) T;
+  T* node = new (tree_.pool_.Take()) T;
   node->last.fill(MapleTree::kMaxIndex);
   node->level = static_cast<uint16_t>(level);
   return node;
@@ -441,12 +513,11 @@ T* Store::NewNode(uint32_t level) {
 // -- MapleTree's side -----------------------------------------------------------------------------
 
 Result<void> MapleTree::Init() {
-  const Result<void*> memory = AllocateNode();
+  const Result<void*> memory = heap_.Allocate(kNodeBytes, kNodeBytes);
   if (!memory.ok()) return memory.error();
   auto* leaf = new (*memory) maple::Leaf;
   leaf->last.fill(kMaxIndex);
   leaf->count = 1;
-  leaf->last[0] = kMaxIndex;
   leaf->value[0] = nullptr;
   node_count_ = 1;
   root_.Store(leaf, kRelease);  // pairs with the readers' Load
@@ -455,11 +526,6 @@ Result<void> MapleTree::Init() {
 
 MapleTree::~MapleTree() {
   if (maple::Node* root = root_.Load(kRelaxed)) FreeSubtree(root);  // relaxed: nobody else is left
-  while (void* spare = spares_) {
-    spares_ = *static_cast<void**>(spare);
-    FreeNode(spare);
-  }
-  if (retired_ != nullptr) maple::RetireBatch::Free(&retired_->rcu);
 }
 
 void MapleTree::FreeSubtree(maple::Node* node) {
@@ -468,13 +534,35 @@ void MapleTree::FreeSubtree(maple::Node* node) {
       FreeSubtree(maple::ChildOf(*static_cast<maple::Inner*>(node), i));
     }
   }
-  FreeNode(node);
+  heap_.Free(node, kNodeBytes, kNodeBytes);
+}
+
+namespace {
+
+/// How many nodes a store into a tree of that height may need: three in each level for what is
+/// rebuilt there, and a new root.
+constexpr uint32_t WorstCase(uint32_t height) { return 3 * (height + 1) + 1; }
+
+}  // namespace
+
+Result<void> MapleTree::Reserve(uint64_t first, uint64_t last) {
+  if (heap_.InjectedFailure()) return Errno::kEnomem;  // seldom asks the heap itself
+  // Enough for any store, mostly; only a tree without that many spares looks what this one needs.
+  if (pool_.Refill(WorstCase(height_)) && pool_.CanHandOver()) return {};
+  return pool_.SetAside(NodesNeeded(first, last));
+}
+
+Result<void> MapleTree::ReserveStores(uint32_t stores) {
+  MM_DCHECK_NE(stores, 0u);
+  if (heap_.InjectedFailure()) return Errno::kEnomem;  // as above
+  // A store adds at most two children to the root, so that a tree that has just become higher takes
+  // nine more to do so again.
+  return pool_.SetAside(stores * WorstCase(height_ + 1 + stores / 9));
 }
 
 /// How many nodes Store(first, last, ...) may need.
 uint32_t MapleTree::NodesNeeded(uint64_t first, uint64_t last) const {
-  // Three in each level for what is rebuilt there, and a new root.
-  const uint32_t worst = 3 * (height_ + 1) + 1;
+  const uint32_t worst = WorstCase(height_);
   const maple::Node* node = root_.Load(kRelaxed);  // relaxed: under the writers' lock
   uint64_t leaf_first = 0;
   for (uint32_t level = 0; level < height_; ++level) {
@@ -494,17 +582,6 @@ uint32_t MapleTree::NodesNeeded(uint64_t first, uint64_t last) const {
   const bool fits = leaf.count + 2 - covered <= maple::kLeafSlots;
   const bool stays = height_ == 0 || leaf.count >= covered + 2 + maple::kLeafMin;
   return fits && stays ? 1 : worst;
-}
-
-Result<void> MapleTree::Reserve(uint64_t first, uint64_t last) {
-  const uint32_t needed = NodesNeeded(first, last);
-  while (spare_count_ < needed) {
-    const Result<void*> memory = AllocateNode();
-    if (!memory.ok()) return memory.error();
-    *static_cast<void**>(*memory) = std::exchange(spares_, *memory);
-    ++spare_count_;
-  }
-  return {};
 }
 
 void MapleTree::Store(uint64_t first, uint64_t last, void* value) {

@@ -14,6 +14,10 @@
 // across leaves neither; an inner node knows for each child the size of the greatest gap below it;
 // all leaves have the same depth. Guarantee: a reader sees the tree as it was before or as it was
 // after any Store, never between.
+//
+// Memory: retired nodes come back to their tree. After their grace period RCU's callback merely
+// marks a batch of them; the writer takes it when it next runs short. So a busy writer shares no
+// lock and no list with anybody.
 #pragma once
 
 #include <array>
@@ -24,13 +28,16 @@
 #include "core/base/build.h"
 #include "core/base/result.h"
 #include "core/sync/sync.h"
+#include "core/vma/maple_pool.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 namespace maple {
+
+struct Leaf;
 struct Node;
-struct RetireBatch;
 class Store;
+
 }  // namespace maple
 
 class MapleTree {
@@ -47,8 +54,9 @@ class MapleTree {
 
   /// An empty tree without a node yet: Init comes before any other use. `heap` gives the nodes; it
   /// outlives the tree and the grace periods that the tree asked for (Rcu::Barrier).
-  explicit MapleTree(Heap& heap) : heap_(heap) {}
-  /// Frees all nodes at once: no reader is left, and none will come. Values are not touched.
+  explicit MapleTree(Heap& heap) : heap_(heap), pool_(heap) {}
+  /// Frees the nodes: no reader is left, and none will come. Does not sleep: what still waits for a
+  /// grace period is freed at its end, by RCU's callback. Values are not touched.
   ~MapleTree();
   /// Makes the root. ENOMEM leaves nothing behind.
   [[nodiscard]] Result<void> Init();
@@ -68,11 +76,16 @@ class MapleTree {
 
   // -- Writers: under their lock ------------------------------------------------------------------
 
-  /// Sets aside the memory that Store(first, last, ...) needs, so that it cannot fail; kept until
-  /// used. ENOMEM leaves the tree as it is.
+  /// Sets aside the memory that the next Store needs, if that is Store(first, last, ...), so that
+  /// it cannot fail; kept until used. ENOMEM leaves the tree as it is. Usually a comparison; may
+  /// sleep for a grace period when memory is short or 4 MB of nodes wait for one, so the caller is
+  /// in nothing that a read section could be waiting for.
   [[nodiscard]] Result<void> Reserve(uint64_t first, uint64_t last);
+  /// The same for the next `stores` Stores, whatever their ranges (a mapping over the middle of
+  /// another takes three). Reservations do not add up: each counts from the tree as it is now.
+  [[nodiscard]] Result<void> ReserveStores(uint32_t stores);
   /// Sets [first, last] to `value`, null for a gap. The memory was set aside by Reserve for this
-  /// range since the last Store.
+  /// range since the last Store, or by ReserveStores. Does not sleep.
   void Store(uint64_t first, uint64_t last, void* value);
 
   /// The lowest (Up) or highest (Down) `first` such that [first, first + size - 1] is a gap within
@@ -84,15 +97,15 @@ class MapleTree {
   /// Aborts if an invariant of the tree does not hold. Visits every node.
   void Validate() const;
 
-  /// Nodes in the tree now, and bytes per node: for accounting.
+  /// Nodes in the tree now, and bytes per node: for accounting. The tree holds more than these: see
+  /// maple::NodePool.
   [[nodiscard]] size_t node_count() const { return node_count_; }
-  static constexpr size_t kNodeBytes = 512;
+  static constexpr size_t kNodeBytes = maple::NodePool::kNodeBytes;
 
  private:
   friend class maple::Store;
+  friend class MapleCursor;
 
-  [[nodiscard]] Result<void*> AllocateNode() { return heap_.Allocate(kNodeBytes, kNodeBytes); }
-  void FreeNode(void* node) { heap_.Free(node, kNodeBytes, kNodeBytes); }
   void FreeSubtree(maple::Node* node);
   [[nodiscard]] uint32_t NodesNeeded(uint64_t first, uint64_t last) const;
 
@@ -100,10 +113,37 @@ class MapleTree {
   Atomic<maple::Node*> root_{nullptr};
   // Writers only:
   uint32_t height_ = 0;  // inner levels
-  uint32_t spare_count_ = 0;
+  uint32_t stores_ = 0;  // for cursors to notice that they are stale
   size_t node_count_ = 0;
-  void* spares_ = nullptr;                 // nodes set aside by Reserve, linked by their first word
-  maple::RetireBatch* retired_ = nullptr;  // unlinked nodes not yet handed to RCU
+  maple::NodePool pool_;
+};
+
+/// Walks a tree in order, entries and gaps alike, in a few ns per step (Linux: ma_state and the
+/// mas_next family). Under the writers' lock; invalid after a Store until Seek is called again,
+/// which checked builds check.
+class MapleCursor {
+ public:
+  /// At the entry or gap that `index` lies in.
+  explicit MapleCursor(const MapleTree& tree, uint64_t index = 0) : tree_(tree) { Seek(index); }
+
+  /// Where the cursor is.
+  [[nodiscard]] const MapleTree::Entry& entry() const { return entry_; }
+  void Seek(uint64_t index);
+  /// To the entry or gap behind, or before; false and no move at the end of the index space.
+  bool Next();
+  bool Prev();
+  /// To the next entry with a value, behind or before; false if there is none, and then the cursor
+  /// is at the gap that ends the index space, or did not move.
+  bool NextValue() { return Next() && (entry_.value != nullptr || Next()); }
+  bool PrevValue() { return Prev() && (entry_.value != nullptr || Prev()); }
+
+ private:
+  const MapleTree& tree_;
+  const maple::Leaf* leaf_ = nullptr;
+  uint64_t leaf_first_ = 0;  // where the leaf's range begins
+  uint32_t slot_ = 0;
+  uint32_t stores_ = 0;  // the tree's, when the leaf was found
+  MapleTree::Entry entry_{};
 };
 
 }  // namespace faultline

@@ -13,6 +13,7 @@ Heap::~Heap() = default;
 
 Result<void*> Heap::Allocate(size_t size, size_t align, SourceLoc where)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {  // one fiber at a time
+  if (InjectedFailure()) return Errno::kEnomem;
   Execution* execution = Execution::Current();
   if (execution == nullptr) return arena_.Allocate(size, align);
   void* piece = execution->Allocate(size, align, where);

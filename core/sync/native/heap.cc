@@ -51,6 +51,7 @@ Heap::~Heap() {
 
 Result<void*> Heap::Allocate(size_t size, size_t align, SourceLoc where) {
   const size_t bytes = PieceSize(size, align);
+  if (InjectedFailure()) return Errno::kEnomem;
   const LockGuard guard(lock_, LockSubclass::kNormal, where);
   FreePiece*& head = free_[static_cast<size_t>(std::countr_zero(bytes) - kFirstClass)];
   if (head == nullptr) return arena_.Allocate(bytes, std::min(bytes, Arena::kMaxAlign));
