@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Handing out single frames and taking them back; see frame_allocator.h. The per-CPU lists follow
+// Linux's (rmqueue_pcplist, free_unref_page, drain_all_pages), with the zone lock outside of a
+// list's lock, where Linux has it inside: only so can an allocation that finds the buddy empty
+// collect what is on all lists before it says ENOMEM.
+//
+// In the modelled build an allocation, and a free, is one step: what goes on inside is a scenario
+// of its own (LockDetail::kAll).
+#include "core/folio/frame_allocator.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/base/check.h"
+#include "core/sync/atomic_step.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+namespace {
+
+/// A small machine has small lists: all of them together hold about half of it at most (Linux:
+/// zone_batchsize).
+uint32_t BatchFor(uint64_t frames, uint32_t cpus, uint32_t largest) {
+  return static_cast<uint32_t>(std::clamp<uint64_t>(frames / (uint64_t{8} * cpus), 1, largest));
+}
+
+}  // namespace
+
+// -- Life -----------------------------------------------------------------------------------------
+
+Result<FrameAllocator::Ptr> FrameAllocator::Create(const Options& options, Heap& heap,
+                                                   const CpuSet& cpus) {
+  MM_CHECK_GE(options.frames, 16u);
+  MM_ASSIGN_OR_RETURN(FrameMemory memory,
+                      FrameMemory::Create(options.frames, options.contents, heap));
+  MM_ASSIGN_OR_RETURN(Lists lists, NewLists(heap, cpus.size()));
+  MM_ASSIGN_OR_RETURN(void* piece, heap.Allocate(sizeof(FrameAllocator), alignof(FrameAllocator)));
+  Ptr frames(new (piece) FrameAllocator(options, std::move(memory), std::move(lists)),
+             Deleter{&heap});
+  MM_TRY(frames->Init());
+  return frames;
+}
+
+FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists lists)
+    : memory_(std::move(memory)),
+      folios_(memory_.folios()),
+      lists_(std::move(lists)),
+      total_frames_(options.frames - 1),
+      cpus_(lists_.get_deleter().cpus),
+      batch_(BatchFor(options.frames, cpus_, CpuList::kBatch)),
+      high_(CpuList::kHigh / CpuList::kBatch * batch_),
+      buddy_(folios_, /*first=*/1, options.frames) {
+  Folio* zero = new (folios_) Folio;
+  zero->use_ = FrameUse::kReserved;
+  zero->Emplace<Folio::Owner>();
+  zero->refcount_.Store(1, kRelaxed);  // relaxed: the allocator is published by its user
+}
+
+Result<FrameAllocator::Lists> FrameAllocator::NewLists(Heap& heap, uint32_t cpus) {
+  MM_ASSIGN_OR_RETURN(void* piece, heap.Allocate(cpus * sizeof(CpuList), alignof(CpuList)));
+  auto* lists = static_cast<CpuList*>(piece);
+  std::uninitialized_default_construct_n(lists, cpus);
+  return Lists(lists, ListsToHeap{&heap, cpus});
+}
+
+void FrameAllocator::ListsToHeap::operator()(CpuList* lists) const noexcept {
+  std::destroy_n(lists, cpus);
+  heap->Free(lists, cpus * sizeof(CpuList), alignof(CpuList));
+}
+
+/// The zero page's contents.
+Result<void> FrameAllocator::Init() {
+  if (contents() == PageContents::kTag) return Ok();
+  // As a table, for these are zero.
+  return memory_.Attach(zero_folio(), FrameUse::kTable, SourceLoc::Current());
+}
+
+FrameAllocator::~FrameAllocator() {
+  MM_CHECK_EQ(free_frames(), total_frames_);
+  memory_.Detach(zero_folio(), SourceLoc::Current());
+}
+
+// -- Allocating -----------------------------------------------------------------------------------
+
+Result<Folio*> FrameAllocator::Allocate(FrameUse use, Gfp /*gfp*/, SourceLoc where) {
+  MM_DCHECK(use == FrameUse::kAnon || use == FrameUse::kFile || use == FrameUse::kTable);
+  if (InjectedFailure(use)) [[unlikely]]
+    return Errno::kEnomem;
+  CpuList& list = LocalList();
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
+  Folio* folio = TakeFrame(list);
+  if (folio == nullptr) [[unlikely]]
+    return Errno::kEnomem;
+  MM_DCHECK(IsClean(*folio));
+  if (!memory_.Attach(*folio, use, where).ok()) [[unlikely]] {
+    GiveFrame(list, *folio);
+    return Errno::kEnomem;
+  }
+  folio->use_ = use;
+  if (use != FrameUse::kTable) folio->Emplace<Folio::Owner>();
+  // Relaxed, both: what makes the folio reachable orders them.
+  folio->flags_.Store(0, kRelaxed, where);
+  folio->refcount_.Store(1, kRelaxed, where);
+  return folio;
+}
+
+Folio* FrameAllocator::TakeFrame(CpuList& list) {
+  {
+    const LockGuard guard(list.lock);
+    if (list.count != 0) [[likely]]
+      return list.frames[--list.count];
+  }
+  return TakeFromBuddy(list);
+}
+
+Folio* FrameAllocator::TakeFromBuddy(CpuList& list) {
+  const LockGuard zone(buddy_.lock());
+  if (Folio* folio = RefillLocked(list)) return folio;
+  DrainAllLocked();
+  return buddy_.TakeLocked(0);
+}
+
+/// Fills the list, unless somebody else on this CPU was first, and takes a frame from it; null if
+/// there is none.
+Folio* FrameAllocator::RefillLocked(CpuList& list) {
+  const LockGuard guard(list.lock);
+  if (list.count == 0) {
+    while (list.count < batch_) {
+      Folio* folio = buddy_.TakeLocked(0);
+      if (folio == nullptr) break;
+      list.frames[list.count++] = folio;
+    }
+    // The lowest frame leaves the stack first.
+    std::reverse(list.frames.begin(), list.frames.begin() + list.count);
+  }
+  return list.count == 0 ? nullptr : list.frames[--list.count];
+}
+
+void FrameAllocator::DrainAllLocked() {
+  for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+    CpuList& list = ListOf(cpu);
+    const LockGuard guard(list.lock);
+    GiveToBuddyLocked(list, list.count);
+  }
+}
+
+// -- Freeing --------------------------------------------------------------------------------------
+
+/// The last reference is gone: nobody else can reach the frame.
+void FrameAllocator::Free(Folio& folio, SourceLoc where) {
+  MM_DCHECK(folio.use_ != FrameUse::kFree && folio.use_ != FrameUse::kReserved);
+  MM_DCHECK_EQ(folio.mapcount_.Peek(), 0);
+  CpuList& list = LocalList();
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
+  memory_.Detach(folio, where);
+  folio.use_ = FrameUse::kFree;
+  GiveFrame(list, folio);
+}
+
+void FrameAllocator::GiveFrame(CpuList& list, Folio& folio) {
+  for (;;) {
+    {
+      const LockGuard guard(list.lock);
+      if (list.count < high_) [[likely]] {
+        list.frames[list.count++] = &folio;
+        return;
+      }
+    }
+    DrainOldest(list);
+  }
+}
+
+/// Gives those that were freed longest ago back to the buddy.
+void FrameAllocator::DrainOldest(CpuList& list) {
+  const LockGuard zone(buddy_.lock());
+  const LockGuard guard(list.lock);
+  GiveToBuddyLocked(list, std::min(batch_, list.count));
+}
+
+/// Moves the lowest `frames` of the stack to the buddy.
+void FrameAllocator::GiveToBuddyLocked(CpuList& list, uint32_t frames) {
+  for (uint32_t i = 0; i < frames; ++i) buddy_.GiveLocked(*list.frames[i], 0);
+  std::move(list.frames.begin() + frames, list.frames.begin() + list.count, list.frames.begin());
+  list.count -= frames;
+}
+
+// -- Accounting -----------------------------------------------------------------------------------
+
+uint64_t FrameAllocator::free_frames() const {
+  const LockGuard zone(buddy_.lock());
+  uint64_t frames = buddy_.free_frames_locked();
+  for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+    CpuList& list = ListOf(cpu);
+    const LockGuard guard(list.lock);
+    frames += list.count;
+  }
+  return frames;
+}
+
+void FrameAllocator::Validate() const {
+  const LockGuard zone(buddy_.lock());
+  std::vector<bool> is_free(buddy_.watermark_locked());
+  const auto mark_free = [&](uint64_t first, uint64_t frames) {
+    for (uint64_t pfn = first; pfn < first + frames; ++pfn) {
+      MM_CHECK(!is_free[pfn]);
+      MM_CHECK(folios_[pfn].use_ == FrameUse::kFree && IsClean(folios_[pfn]));
+      MM_CHECK(pfn == first || folios_[pfn].block_ == 0);
+      is_free[pfn] = true;
+    }
+  };
+  buddy_.ValidateLocked(mark_free);
+  for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+    CpuList& list = ListOf(cpu);
+    const LockGuard guard(list.lock);
+    MM_CHECK_LE(list.count, high_);
+    for (uint32_t i = 0; i < list.count; ++i) {
+      MM_CHECK_EQ(list.frames[i]->block_, 0);
+      mark_free(PfnOf(*list.frames[i]).value(), 1);
+    }
+  }
+  for (uint64_t pfn = 0; pfn < is_free.size(); ++pfn) {
+    if (is_free[pfn]) continue;
+    const Folio& folio = folios_[pfn];
+    MM_CHECK(folio.use_ != FrameUse::kFree);
+    MM_CHECK((pfn == 0) == (folio.use_ == FrameUse::kReserved));
+    MM_CHECK(folio.mapcount_.Peek() >= 0 &&
+             static_cast<uint32_t>(folio.mapcount_.Peek()) <= folio.refcount_.Peek());
+    MM_CHECK(folio.refcount_.Peek() != 0 && folio.block_ == 0);
+  }
+}
+
+/// What a free frame is like.
+bool FrameAllocator::IsClean(const Folio& folio) {
+  return folio.refcount_.Peek() == 0 && folio.mapcount_.Peek() == 0;
+}
+
+}  // namespace faultline

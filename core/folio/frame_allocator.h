@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The machine's physical memory: its frames, their Folios, their contents, and who gets one
+// (Linux: mm/page_alloc.c, memmap, and the direct map for contents).
+//
+// Single frames go through per-CPU lists that are filled from and drained to the buddy allocator in
+// batches, so that allocating and freeing on one CPU touches no shared line; the frame freed last
+// is reused first. Frames are handed out from the lowest number up, and their Folios and contents
+// are backed lazily: what was never used costs nothing, however large the machine.
+//
+// Locks: the zone lock (see buddy.h) is held while frames move between lists and buddy, so whoever
+// holds it finds every free frame on some list, and ENOMEM means that there is none; only one freed
+// meanwhile may be missed. Each CPU's list has a lock of its own, inside the zone lock and never
+// two at a time: somebody who needs the last frame drains the lists of all CPUs.
+//
+// Contents are kept as `tag` (one 64-bit word per data page, in its Folio) or as `bytes` (4 KiB
+// each). Page tables are real 4 KiB tables in both. Guarantee: a frame handed out for a table reads
+// as zero; one handed out for data has unspecified contents until Zero or Copy.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <absl/base/thread_annotations.h>
+
+#include "core/base/build.h"
+#include "core/base/owned.h"
+#include "core/base/result.h"
+#include "core/base/types.h"
+#include "core/folio/buddy.h"
+#include "core/folio/folio.h"
+#include "core/folio/frame_memory.h"
+#include "core/sync/sync.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+/// How an allocation may get its frame (Linux: gfp_t). Watermarks and reclaim come with the
+/// table-allocation policies; until then a value only says what the caller could bear.
+enum class Gfp : uint8_t {
+  kKernel,  ///< may sleep and reclaim
+  kNowait,  ///< must not sleep; failing is fine
+};
+
+class FrameAllocator {
+ public:
+  struct Options {
+    uint64_t frames = 0;  ///< at least 16
+    PageContents contents = PageContents::kTag;
+  };
+
+  /// Gives an allocator back to the heap that it came from.
+  struct Deleter {
+    Heap* heap = nullptr;
+    void operator()(FrameAllocator* frames) const noexcept { heap->Delete(frames); }
+  };
+  using Ptr = Owned<FrameAllocator, Deleter>;
+
+  /// Reserves memory for `options.frames` frames. `heap` outlives the allocator. ENOMEM if the
+  /// address space, or in the modelled build the heap, does not allow it.
+  [[nodiscard]] static Result<Ptr> Create(const Options& options, Heap& heap, const CpuSet& cpus);
+  /// Every frame is free.
+  ~FrameAllocator();
+  FrameAllocator(const FrameAllocator&) = delete;
+  FrameAllocator& operator=(const FrameAllocator&) = delete;
+
+  /// A frame for `use` (kAnon, kFile or kTable), with one reference, no mappings and no flags; its
+  /// Folio's Owner is made for data pages. ENOMEM if none is free, or by fault injection (site
+  /// kTable for tables, else kFrame; modelled, one with contents is also an allocation of the
+  /// heap's). Any context with Gfp::kNowait.
+  [[nodiscard]] Result<Folio*> Allocate(FrameUse use, Gfp gfp,
+                                        SourceLoc where = SourceLoc::Current());
+  /// Drops one reference, or several; frees the frame with the last one. Any context.
+  void Put(Folio& folio, uint32_t references = 1, SourceLoc where = SourceLoc::Current()) {
+    if (folio.DropReferences(references)) Free(folio, where);
+  }
+
+  [[nodiscard]] Folio& FolioOf(Pfn pfn) { return folios_[pfn.value()]; }
+  [[nodiscard]] Pfn PfnOf(const Folio& folio) const {
+    return Pfn(static_cast<uint64_t>(&folio - folios_));
+  }
+
+  /// The page that reads of untouched anonymous memory share. Reserved: neither counted nor freed.
+  [[nodiscard]] Folio& zero_folio() { return folios_[0]; }
+  [[nodiscard]] Pfn zero_pfn() const { return Pfn(0); }
+
+  // -- Contents -----------------------------------------------------------------------------------
+
+  [[nodiscard]] PageContents contents() const { return memory_.mode(); }
+  /// Makes a data page, which nobody else can reach yet, read as zero / as `from` does. Stores to
+  /// `from` meanwhile are legal: each word is copied from before or after them.
+  void Zero(Folio& folio, SourceLoc where = SourceLoc::Current());
+  void Copy(Folio& to, Folio& from, SourceLoc where = SourceLoc::Current());
+  /// The aligned 64-bit word at byte `offset` (below kPageSize, a multiple of 8) of a data page.
+  [[nodiscard]] uint64_t LoadWord(Folio& folio, uint64_t offset,
+                                  SourceLoc where = SourceLoc::Current());
+  void StoreWord(Folio& folio, uint64_t offset, uint64_t value,
+                 SourceLoc where = SourceLoc::Current());
+  /// The entries of a kTable frame.
+  [[nodiscard]] TableWords& Table(Folio& folio) {
+    MM_DCHECK(folio.use() == FrameUse::kTable);
+    return memory_.WordsOf(folio);
+  }
+
+  // -- Accounting ---------------------------------------------------------------------------------
+
+  /// Frames that can be in use: all but the zero page.
+  [[nodiscard]] uint64_t total_frames() const { return total_frames_; }
+  /// Frames not in use now, those on per-CPU lists included. Takes the locks of all lists: for
+  /// reports and checks.
+  [[nodiscard]] uint64_t free_frames() const;
+
+  /// Lets `points`, which outlives the allocator, make allocations fail. While nobody allocates.
+  void SetFailPoints(FailPoints* points) { fail_points_ = points; }
+  /// Aborts if lists, Folios and counts do not agree. Nobody allocates or frees meanwhile.
+  void Validate() const;
+
+ private:
+  /// Free frames of one CPU, as a stack (Linux: struct per_cpu_pages).
+  struct alignas(kCacheLinePad) CpuList {
+    static constexpr uint32_t kBatch = 32;
+    static constexpr uint32_t kHigh = 4 * kBatch;
+    SpinLock<LockRank::kPerCpu> lock;
+    uint32_t count ABSL_GUARDED_BY(lock) = 0;
+    std::array<Folio*, kHigh> frames ABSL_GUARDED_BY(lock){};
+  };
+
+  /// The lists, in one piece of the heap: they are shared, so their addresses have to repeat.
+  struct ListsToHeap {
+    Heap* heap;
+    uint32_t cpus;
+    void operator()(CpuList* lists) const noexcept;
+  };
+  using Lists = Owned<CpuList, ListsToHeap>;
+
+  FrameAllocator(const Options& options, FrameMemory memory, Lists lists);
+  [[nodiscard]] static Result<Lists> NewLists(Heap& heap, uint32_t cpus);
+  [[nodiscard]] Result<void> Init();
+
+  [[nodiscard]] bool InjectedFailure(FrameUse use) const {
+    return fail_points_ != nullptr &&
+           fail_points_->ShouldFail(use == FrameUse::kTable ? FailSite::kTable : FailSite::kFrame);
+  }
+  [[nodiscard]] CpuList& ListOf(uint32_t cpu) const { return lists_.get()[cpu]; }
+  [[nodiscard]] CpuList& LocalList() const {
+    const uint32_t cpu = CurrentTask().cpu();
+    return ListOf(cpu < cpus_ ? cpu : cpu % cpus_);
+  }
+
+  [[nodiscard]] Folio* TakeFrame(CpuList& list);
+  [[nodiscard]] FAULTLINE_NOINLINE Folio* TakeFromBuddy(CpuList& list);
+  [[nodiscard]] Folio* RefillLocked(CpuList& list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
+  void DrainAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
+
+  void Free(Folio& folio, SourceLoc where);
+  void GiveFrame(CpuList& list, Folio& folio);
+  FAULTLINE_NOINLINE void DrainOldest(CpuList& list);
+  void GiveToBuddyLocked(CpuList& list, uint32_t frames)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock(), list.lock);
+
+  [[nodiscard]] static bool IsClean(const Folio& folio);
+
+  FrameMemory memory_;
+  Folio* const folios_;
+  const Lists lists_;
+  const uint64_t total_frames_;
+  const uint32_t cpus_;
+  const uint32_t batch_;  // how many frames move between a list and the buddy at a time
+  const uint32_t high_;   // most frames of a list
+  FailPoints* fail_points_ = nullptr;
+  Buddy buddy_;
+};
+
+}  // namespace faultline
