@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes to pages whose entry forbids them (Linux: do_wp_page, wp_can_reuse_anon_folio,
+// wp_page_copy). A page of a shared mapping, and an anonymous page that no other mm can see, become
+// writable where they are; for all others the writer gets a copy.
+//
+// Protocol of the copy: a reference to the old folio, taken under the page-table lock, keeps its
+// frame from coming back as something else, so an entry that still has its pfn is still about it.
+// The old entry is cleared and the TLBs flushed before the new one is set (M22): there is no moment
+// in which two CPUs of the mm see two pages. The old folio's references are dropped after that.
+//
+// Guarantee: once the new entry is visible, no access of the mm reads or writes the old page.
+#include "core/base/check.h"
+#include "core/fault/fault_context.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+namespace {
+
+bool ReuseAnon(const VmaView& view, Folio& folio);
+bool CommitCopy(FaultTarget& target, const VmaView& view, const WalkState& walk, Entry seen,
+                Prepared& prepared);
+void CountCopy(FaultTarget& target, const FolioRef& source);
+
+/// What an entry says besides what the MMU writes into it.
+Entry WithoutMmuBits(Entry entry) { return entry.Without(Entry::kAccessed | Entry::kDirty); }
+
+}  // namespace
+
+bool MakeWritableInPlace(FaultTarget& target, const VmaView& view, LockedPte& pte) {
+  const Entry entry = pte.Load();
+  MM_DCHECK(entry.present() && !entry.writable());
+  if (entry.special()) return false;
+  Folio& folio = target.frames.FolioOf(entry.pfn());
+  if (view.Has(vma_flag::kShared)) {
+    folio.Set(kFolioDirty);
+  } else if (!ReuseAnon(view, folio)) {
+    return false;
+  }
+  constexpr uint64_t kWritten = Entry::kWrite | Entry::kDirty | Entry::kAccessed;
+  (void)pte.Modify(pte.index(), [](Entry now) { return now.With(kWritten); });
+  return true;
+}
+
+FaultOutcome CopyOnWrite(FaultTarget& target, const VmaView& view, const WalkState& walk,
+                         Entry seen, FolioRef source) {
+  Result<FolioRef> fresh = NewAnonFolio(target, view, walk.page);
+  if (!fresh.ok()) return fault_bit::kOom;
+  Prepared prepared{.fresh = *std::move(fresh), .source = std::move(source)};
+  if (prepared.source) {
+    target.frames.Copy(*prepared.fresh, *prepared.source);
+  } else {
+    target.frames.Zero(*prepared.fresh);
+  }
+  if (!CommitCopy(target, view, walk, seen, prepared)) return 0;
+  // Ours and the entry's.
+  if (prepared.source) target.frames.Put(prepared.source.Release(), 2);
+  return 0;
+}
+
+namespace {
+
+/// Makes an anonymous folio this mm's own if no other mm can see it. Under the page-table lock: the
+/// only entry that maps it cannot be copied by a fork meanwhile.
+bool ReuseAnon(const VmaView& view, Folio& folio) {
+  if (folio.use() != FrameUse::kAnon) return false;
+  if (folio.Has(kFolioAnonExclusive)) return true;
+  if (folio.refcount() != 1 || folio.mapcount() != 1) return false;
+  // The other sharers have gone. From now on the VMAs of this mm are the only place to look for it.
+  folio.owner().anon_vma.Store(view.anon_vma, kRelaxed);  // relaxed: see Folio::Owner
+  folio.Set(kFolioAnonExclusive);
+  return true;
+}
+
+/// Exchanges the old page for the copy; false if the entry is not what it was. The old page's
+/// references remain the caller's to drop.
+bool CommitCopy(FaultTarget& target, const VmaView& view, const WalkState& walk, Entry seen,
+                Prepared& prepared) {
+  LockedPte pte(target.tables, walk.pmd, walk.page);
+  if (!pte || WithoutMmuBits(pte.Load()) != WithoutMmuBits(seen)) return false;
+  // What the MMU set in the old entry dies with it: the page was read, and could not be written.
+  (void)pte.GetAndClear(pte.index());
+  target.tlbs.Flush(target.tlb, VirtRange(walk.page, walk.page + kPageSize));
+  InstallAnon(target, view, pte, std::move(prepared.fresh));
+  CountCopy(target, prepared.source);
+  if (prepared.source) prepared.source->RemoveMapping();
+  return true;
+}
+
+/// The mm maps one anonymous page more, and one page of the Mapping less if that was copied.
+void CountCopy(FaultTarget& target, const FolioRef& source) {
+  if (source && source->use() == FrameUse::kAnon) return;
+  MmCounters& counters = target.tables.counters();
+  counters.Add(MmCounter::kAnonPages, 1);
+  if (source) counters.Add(CounterOf(*source), -1);
+}
+
+}  // namespace
+}  // namespace faultline

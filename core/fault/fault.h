@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Page faults (Linux: handle_mm_fault and below, mm/memory.c). One path, written once: access
+// check, walk and allocate tables, prepare by kind of fault, commit under the page-table lock. How
+// the VMA was found and is kept stable is the caller's affair (core/mm/user_fault.h; with the
+// locking schemes: theirs); nothing here changes the tree.
+//
+// B28: the first anonymous page of a VMA gives it an anon_vma, by the rules of
+// find_mergeable_anon_vma. B30: the PTE table is allocated last. Loser of a race for an entry frees
+// what it prepared and reports success: the access is repeated anyway.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/build.h"
+#include "core/base/result.h"
+#include "core/base/types.h"
+#include "core/pgtable/page_tables.h"
+#include "core/pgtable/tlb.h"
+#include "core/rmap/anon_vma.h"
+#include "core/vma/maple_tree.h"
+#include "core/vma/vma.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+enum class AccessKind : uint8_t { kRead, kWrite, kExec };
+
+/// What a fault is about; does not change on its way.
+struct FaultRequest {
+  VirtAddr addr;
+  AccessKind access = AccessKind::kRead;
+};
+
+/// Bits of how a fault ended (Linux: vm_fault_t, B27). 0: the page is there, or somebody else was
+/// first; repeat the access.
+using FaultOutcome = uint32_t;
+namespace fault_bit {
+inline constexpr FaultOutcome kOom = 1u << 0;      ///< no memory; nothing was changed
+inline constexpr FaultOutcome kSigbus = 1u << 1;   ///< behind the end of the Mapping
+inline constexpr FaultOutcome kMajor = 1u << 2;    ///< I/O was needed
+inline constexpr FaultOutcome kSigsegv = 1u << 6;  ///< a guard page: SEGV_MAPERR
+/// Nothing was left to map: fault-around did it, or the entry of a Mapping's page is not none any
+/// more, or its table has gone (B33). Repeat the access.
+inline constexpr FaultOutcome kNoPage = 1u << 8;
+inline constexpr FaultOutcome kDoneCow = 1u << 12;  ///< reserved: only drivers report it in Linux
+inline constexpr FaultOutcome kErrors = kOom | kSigbus | kSigsegv;
+}  // namespace fault_bit
+
+/// All that a fault sees of an mm.
+struct FaultTarget {
+  PageTables& tables;
+  MapleTree& tree;
+  TlbSet& tlbs;
+  TlbContext& tlb;
+  AnonVmas& anon_vmas;
+  FrameAllocator& frames;
+  /// Guards setting a VMA's anon_vma against another fault (B5); not for page tables.
+  SpinLock<LockRank::kPageTable>& anon_vma_lock;
+  uint64_t fault_around_bytes;  ///< a power of two, at least kPageSize (B35)
+};
+
+/// Whether a VMA with `flags` allows the access (Linux: access_error in arch/x86/mm/fault.c: any
+/// access right makes a page readable).
+[[nodiscard]] bool AccessAllowed(VmaFlags flags, AccessKind access);
+
+/// Handles one fault in `vma`, which contains the address, allows the access, and is stable: the
+/// mm's mmap_lock is held, for read or write. May sleep.
+[[nodiscard]] FaultOutcome HandleFault(FaultTarget& target, Vma& vma, const FaultRequest& request);
+
+/// Gives `vma` an anon_vma if it has none: a neighbour's where the two could merge, else a new one.
+/// mmap_lock is held. (Linux: anon_vma_prepare, find_mergeable_anon_vma)
+[[nodiscard]] Result<void> PrepareAnonVma(FaultTarget& target, Vma& vma);
+
+/// Whether page tables already allow the access without a fault (for populate: GUP's
+/// follow_page_mask). Takes page-table locks.
+[[nodiscard]] bool IsMappedFor(FaultTarget& target, const FaultRequest& request);
+
+}  // namespace faultline
