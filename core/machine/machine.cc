@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of a Machine, in the order in which they need each other; see machine.h.
+#include "core/machine/machine.h"
+
+#include <utility>
+
+#include "core/base/check.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+Machine::Machine(const MachineOptions& options, Arena arena)
+    : arena_(std::move(arena)),
+      heap_(arena_),
+      cpus_(options.cpus),
+      tlbs_(cpus_),
+      vmas_(heap_),
+      anon_vmas_(heap_) {
+  heap_.SetFailPoints(&fail_points_);
+}
+
+Result<std::unique_ptr<Machine>> Machine::Create(const MachineOptions& options) {
+  constexpr uint64_t kLeastMemory = 64 << 10;
+  if (options.memory_bytes < kLeastMemory || options.cpus == 0) return Errno::kEinval;
+  MM_ASSIGN_OR_RETURN(Arena arena, Arena::Create(options.object_bytes));
+  std::unique_ptr<Machine> machine(new Machine(options, std::move(arena)));
+  MM_ASSIGN_OR_RETURN(machine->frames_,
+                      FrameAllocator::Create({.frames = options.memory_bytes >> kPageShift,
+                                              .contents = options.contents},
+                                             machine->heap_, machine->cpus_));
+  machine->frames_->SetFailPoints(&machine->fail_points_);
+  return machine;
+}
+
+Machine::~Machine() {
+  fail_points_.Disarm();
+  // Tables, anon_vmas, Mappings and tree nodes may be waiting for readers that are gone.
+  Rcu::Barrier();
+  MM_DCHECK_EQ(anon_vmas_.count(), 0u);
+}
+
+Result<Mm*> Machine::CreateMm(const MmOptions& options) {
+  return Mm::Create({.frames = *frames_,
+                     .heap = heap_,
+                     .cpus = cpus_,
+                     .tlbs = tlbs_,
+                     .vmas = vmas_,
+                     .anon_vmas = anon_vmas_,
+                     .next_address_tag = next_address_tag_,
+                     .next_inode = next_inode_},
+                    options);
+}
+
+Result<Mapping*> Machine::CreateFile(std::string name, uint64_t bytes) {
+  const uint64_t inode = next_inode_.FetchAdd(1, kRelaxed);  // relaxed: only a name
+  return Mapping::Create(
+      {.kind = Mapping::Kind::kFile, .name = std::move(name), .inode = inode, .bytes = bytes},
+      *frames_, heap_);
+}
+
+}  // namespace faultline

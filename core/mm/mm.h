@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Mm: the memory of one simulated process (Linux: struct mm_struct and the system calls on it). Its
+// VMAs live in a maple tree, its pages in page tables; mmap_lock guards both, fields of VMAs by the
+// table in core/LOCKING.md. One source file for each operation, named after it.
+//
+// Every operation answers what the running kernel answers to the same raw arguments, partial
+// effects of a failure included: what failed half-way leaves a prefix of whole per-VMA steps. Each
+// may sleep; mmap_lock is taken killably, and a killed task gets EINTR before anything was done
+// (not killable from the first mark on: DESIGN section 3).
+//
+// Life (DESIGN: exit): an Mm has users, who may call it, and a count, which keeps its memory. Exit
+// refuses new users and kills the attached tasks' waits; the last user tears down.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/build.h"
+#include "core/base/intrusive_list.h"
+#include "core/base/result.h"
+#include "core/base/types.h"
+#include "core/fault/fault.h"
+#include "core/fault/mmu.h"
+#include "core/folio/frame_allocator.h"
+#include "core/mm/abi.h"
+#include "core/pagecache/mapping.h"
+#include "core/pgtable/page_tables.h"
+#include "core/pgtable/tlb.h"
+#include "core/rmap/anon_vma.h"
+#include "core/sync/sync.h"
+#include "core/vma/maple_tree.h"
+#include "core/vma/merge.h"
+#include "core/vma/vma.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+/// What an Mm gets from its Machine. Everything outlives the Mm and the grace periods it asks for.
+struct MmServices {
+  FrameAllocator& frames;
+  Heap& heap;
+  CpuSet& cpus;
+  TlbSet& tlbs;
+  VmaSlab& vmas;
+  AnonVmas& anon_vmas;
+  Atomic<uint64_t>& next_address_tag;  ///< names for the TLBs
+  Atomic<uint64_t>& next_inode;        ///< for shared anonymous memory
+};
+
+/// How an Mm is set up; constant afterwards.
+struct MmOptions {
+  uint32_t page_table_levels = 4;  ///< 4 or 5
+  uint64_t max_map_count = 65530;  ///< vm.max_map_count
+  /// The lowest address that placement gives: vm.mmap_min_addr or, if greater, what the kernel was
+  /// configured with (CONFIG_LSM_MMAP_MIN_ADDR).
+  uint64_t mmap_min_addr = 65536;
+  /// vm.mmap_min_addr itself: below, a fixed place needs can_raw_io.
+  uint64_t dac_mmap_min_addr = 65536;
+  uint64_t stack_guard_gap = 256 * kPageSize;
+  uint64_t fault_around_bytes = 65536;
+  /// The top of where mmap places things top-down. Linux draws it at random below the stack.
+  VirtAddr mmap_base{0x7fff'f7ff'f000};
+  uint64_t legacy_base_offset = 0;  ///< how far the bottom-up base lies above a third of the space
+  VirtAddr start_brk{0x5555'5555'a000};
+  /// What one call may commit at most (vm.overcommit_memory 0: all of memory and swap).
+  uint64_t commit_limit_pages = UINT64_MAX;
+  uint64_t rlimit_as = UINT64_MAX;  ///< bytes, as the ones below
+  uint64_t rlimit_data = UINT64_MAX;
+  uint64_t rlimit_stack = 8 << 20;
+  uint64_t rlimit_memlock = 8 << 20;
+  bool can_ipc_lock = true;   ///< CAP_IPC_LOCK: rlimit_memlock does not count
+  bool can_raw_io = true;     ///< CAP_SYS_RAWIO: mmap_min_addr does not count for placement
+  bool thp_alignment = true;  ///< large anonymous mappings are aligned to 2 MiB
+  bool validate_each_release = false;  ///< Validate(kLocked) before each end of a write section
+  bool execute_only_keys = false;      ///< PROT_EXEC alone is not readable (x86 protection keys)
+};
+
+/// Arguments of mmap, raw.
+struct MmapArgs {
+  VirtAddr addr{0};
+  uint64_t length = 0;
+  uint64_t prot = 0;
+  uint64_t flags = 0;
+  Mapping* file = nullptr;    ///< what the descriptor refers to; ignored with MAP_ANONYMOUS
+  bool file_writable = true;  ///< the descriptor was opened for writing, too
+  OpenFileId open_file = 0;   ///< which open of the file it is; different ones do not merge
+  uint64_t offset = 0;        ///< bytes
+};
+
+/// How an access to memory ended.
+struct AccessOutcome {
+  int signal = 0;       ///< 0: done; else abi::kSigSegv, abi::kSigBus, or 9 if memory ran out
+  int code = 0;         ///< si_code
+  VirtAddr address{0};  ///< si_addr
+  [[nodiscard]] bool ok() const { return signal == 0; }
+};
+
+/// One line of /proc/PID/maps.
+struct MapsLine {
+  VirtRange range;
+  VmaFlags flags = 0;
+  uint64_t offset = 0;               ///< bytes; of files only, else 0
+  const Mapping* mapping = nullptr;  ///< null: anonymous
+};
+
+/// Pages of an mm by kind; guarded by mmap_lock held for write.
+struct MmPages {
+  uint64_t total = 0;      ///< mm->total_vm
+  uint64_t data = 0;       ///< mm->data_vm: private and writable
+  uint64_t exec = 0;       ///< mm->exec_vm
+  uint64_t stack = 0;      ///< mm->stack_vm
+  uint64_t locked = 0;     ///< mm->locked_vm
+  uint64_t committed = 0;  ///< of VMAs with kAccount
+  friend bool operator==(const MmPages&, const MmPages&) = default;
+};
+
+class MmWriter;
+
+class Mm {
+ public:
+  /// With one user, the caller. ENOMEM leaves nothing behind.
+  [[nodiscard]] static Result<Mm*> Create(const MmServices& services, const MmOptions& options);
+  Mm(const Mm&) = delete;
+  Mm& operator=(const Mm&) = delete;
+
+  // -- System calls: by a user
+  // ---------------------------------------------------------------------
+
+  [[nodiscard]] Result<VirtAddr> Mmap(const MmapArgs& args);
+  [[nodiscard]] Result<void> Munmap(VirtAddr addr, uint64_t length);
+  [[nodiscard]] Result<void> Mprotect(VirtAddr addr, uint64_t length, uint64_t prot);
+  [[nodiscard]] Result<VirtAddr> Mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length,
+                                        uint64_t flags, VirtAddr new_addr);
+  [[nodiscard]] Result<void> Madvise(VirtAddr addr, uint64_t length, int advice);
+  [[nodiscard]] Result<void> Mseal(VirtAddr addr, uint64_t length, uint64_t flags);
+  /// The break afterwards: `addr` if it could be set, else as it was. EINTR only.
+  [[nodiscard]] Result<VirtAddr> Brk(VirtAddr addr);
+  [[nodiscard]] Result<void> Mlock(VirtAddr addr, uint64_t length);
+  [[nodiscard]] Result<void> Mlock2(VirtAddr addr, uint64_t length, uint64_t flags);
+  [[nodiscard]] Result<void> Munlock(VirtAddr addr, uint64_t length);
+  [[nodiscard]] Result<void> Mlockall(uint64_t flags);
+  [[nodiscard]] Result<void> Munlockall();
+  /// A copy-on-write copy with one user, the caller.
+  [[nodiscard]] Result<Mm*> Fork();
+
+  // -- Accesses of its threads: by a user
+  // ----------------------------------------------------------
+
+  /// Loads or stores the aligned word at `addr`, faulting pages in as the hardware would; `addr` is
+  /// rounded down to a multiple of 8.
+  [[nodiscard]] AccessOutcome Read(VirtAddr addr, uint64_t& word);
+  [[nodiscard]] AccessOutcome Write(VirtAddr addr, uint64_t word);
+  /// An access without data.
+  [[nodiscard]] AccessOutcome Touch(VirtAddr addr, AccessKind access);
+  /// One page fault of user mode, whether or not the page is there already: the ladder of
+  /// BEHAVIOURS section 1.5 (user_fault.cc).
+  [[nodiscard]] AccessOutcome Fault(const FaultRequest& request);
+
+  // -- Life
+  // ----------------------------------------------------------------------------------------
+
+  /// One user more, unless the mm is dying. By a user, or by who holds a count.
+  [[nodiscard]] bool AddUser();
+  /// The caller stops using it. The last one tears everything down and drops the users' count.
+  void DropUser();
+  /// Refuses new users and ends the killable waits of attached tasks, now and later. By a user, who
+  /// stays one.
+  void Exit();
+  /// Keeps the shell: count_ more, or less, of those who remember the mm without using it.
+  void Get();
+  void Put();
+  /// `task` works for this mm: Exit kills its waits. A task is attached to one mm at a time.
+  void AttachTask(Task& task);
+  void DetachTask(Task& task);
+
+  // -- Looking -----------------------------------------------------------------------------------
+
+  /// Visits the VMAs in order under mmap_lock held for read.
+  void ForEachVma(const std::function<void(const MapsLine&)>& visit);
+  /// The page as pagemap shows it; nothing is faulted in. mmap_lock is taken for read.
+  [[nodiscard]] PageView View(VirtAddr page);
+  /// Visits every page of `range` that has an entry in the page tables, in order.
+  void ForEachPage(VirtRange range, const std::function<void(VirtAddr, const PageView&)>& visit);
+  [[nodiscard]] uint64_t map_count() const { return map_count_; }
+  [[nodiscard]] const MmPages& pages() const { return pages_; }
+  [[nodiscard]] const MergeCounts& merge_counts() const { return merge_counts_; }
+  [[nodiscard]] const MmCounters& counters() const { return counters_; }
+  [[nodiscard]] VirtAddr brk() const { return brk_; }
+
+  /// How much ValidateMm may look at.
+  enum class Validation : uint8_t {
+    kQuiescent,  ///< nobody else uses the mm: everything
+    kLocked,     ///< the caller holds mmap_lock for write: what is true while other locks are held
+  };
+  /// Aborts if an invariant of tree, VMAs, tables, counts or references does not hold (V4).
+  void Validate(Validation validation = Validation::kQuiescent);
+
+  /// Adds a VMA as execve left it, for recordings and imports: no merging, no accounting rules.
+  /// EEXIST if something is there.
+  [[nodiscard]] Result<void> Import(VirtRange range, VmaFlags flags, Mapping* mapping,
+                                    PageIndex pgoff);
+
+ private:
+  friend class MmReader;  // with a hold of mmap_lock comes access to what it guards:
+  friend class MmWriter;  // core/mm/mm_lock.h
+
+  Mm(const MmServices& services, const MmOptions& options);
+  ~Mm();
+  [[nodiscard]] Result<void> LockSpan(VirtAddr addr, uint64_t length, VmaFlags lock_flags);
+  static void LockEverything(MmWriter& writer, VmaFlags lock_flags);
+  void TearDown();
+
+  const MmServices services_;
+  const MmOptions options_;
+
+  // Its own lines: readers write it.
+  alignas(kCacheLinePad) RwSem<LockRank::kMmapLock> mmap_lock_;
+  /// Odd while mmap_lock is held for write, by a writer that has not downgraded (B20).
+  SeqCount sequence_;
+
+  // Written under mmap_lock held for write.
+  alignas(kCacheLinePad) MapleTree tree_;
+  uint64_t map_count_ = 0;
+  MmPages pages_;
+  VirtAddr brk_;
+  VmaFlags default_flags_ = 0;  ///< of mlockall(MCL_FUTURE)
+  MergeCounts merge_counts_;
+
+  MmCounters counters_;
+  PageTables tables_;
+  TlbContext tlb_;
+  SpinLock<LockRank::kPageTable> anon_vma_lock_;
+  FaultTarget fault_target_;
+
+  Atomic<uint32_t> users_{1};
+  Atomic<uint32_t> count_{1};
+  Atomic<uint8_t> dying_{0};
+  SpinLock<LockRank::kHeap> tasks_lock_;
+  std::vector<Task*> tasks_ ABSL_GUARDED_BY(tasks_lock_);
+};
+
+}  // namespace faultline
