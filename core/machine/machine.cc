@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include <absl/container/flat_hash_map.h>
+
 #include "core/base/check.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -39,6 +41,20 @@ Machine::~Machine() {
   MM_DCHECK_EQ(anon_vmas_.count(), 0u);
 }
 
+void Machine::Validate() {
+  absl::flat_hash_map<const Folio*, int32_t> mappings;
+  for (Mm* mm : mms_.Snapshot()) {
+    mm->Validate();
+    mm->ForEachMappedFolio([&](const Folio& folio) { ++mappings[&folio]; });
+  }
+  for (const auto& [folio, count] : mappings) {
+    MM_CHECK_EQ(folio->mapcount(), count);
+    const uint32_t in_index = folio->use() == FrameUse::kFile ? 1 : 0;
+    MM_CHECK_EQ(folio->refcount(), static_cast<uint32_t>(count) + in_index);
+  }
+  frames_->Validate();
+}
+
 Result<Mm*> Machine::CreateMm(const MmOptions& options) {
   return Mm::Create({.frames = *frames_,
                      .heap = heap_,
@@ -47,7 +63,8 @@ Result<Mm*> Machine::CreateMm(const MmOptions& options) {
                      .vmas = vmas_,
                      .anon_vmas = anon_vmas_,
                      .next_address_tag = next_address_tag_,
-                     .next_inode = next_inode_},
+                     .next_inode = next_inode_,
+                     .mms = mms_},
                     options);
 }
 

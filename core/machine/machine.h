@@ -40,6 +40,11 @@ class Machine {
   /// A file's cache with one reference, the caller's.
   [[nodiscard]] Result<Mapping*> CreateFile(std::string name, uint64_t bytes);
 
+  /// Aborts if an invariant does not hold: of any mm (Mm::Validate), of the frames' lists, or that
+  /// every frame is mapped as often as its mapcount says and has a reference for each mapping and
+  /// for its Mapping's index. Nobody uses the machine meanwhile.
+  void Validate();
+
   [[nodiscard]] FrameAllocator& frames() { return *frames_; }
   [[nodiscard]] Heap& heap() { return heap_; }
   [[nodiscard]] CpuSet& cpus() { return cpus_; }
@@ -58,6 +63,7 @@ class Machine {
   TlbSet tlbs_;
   VmaSlab vmas_;
   AnonVmas anon_vmas_;
+  MmList mms_;
   Atomic<uint64_t> next_address_tag_{0};
   Atomic<uint64_t> next_inode_{1};
 };

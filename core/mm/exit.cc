@@ -26,6 +26,7 @@ bool Mm::AddUser() {
 void Mm::DropUser() {
   // Release: our calls come before the teardown; acquire: the teardown after all calls.
   if (users_.FetchSub(1, kAcqRel) != 1) return;
+  services_.mms.Remove(*this);
   TearDown();
   Put();
 }

@@ -33,6 +33,23 @@ Mm::Mm(const MmServices& services, const MmOptions& options)
 
 Mm::~Mm() { MM_DCHECK_EQ(users_.Peek(), 0u); }
 
+void MmList::Add(Mm& mm) {
+  const LockGuard guard(lock_);
+  mms_.push_back(mm);
+}
+
+void MmList::Remove(Mm& mm) {
+  const LockGuard guard(lock_);
+  mms_.erase(mm);
+}
+
+std::vector<Mm*> MmList::Snapshot() {
+  const LockGuard guard(lock_);
+  std::vector<Mm*> mms;
+  for (Mm& mm : mms_) mms.push_back(&mm);
+  return mms;
+}
+
 Result<Mm*> Mm::Create(const MmServices& services, const MmOptions& options) {
   MM_ASSIGN_OR_RETURN(void* const memory, services.heap.Allocate(sizeof(Mm), alignof(Mm)));
   Mm* const mm = new (memory) Mm(services, options);
@@ -43,6 +60,7 @@ Result<Mm*> Mm::Create(const MmServices& services, const MmOptions& options) {
     mm->Put();
     return ready.error();
   }
+  services.mms.Add(*mm);
   return mm;
 }
 

@@ -38,6 +38,22 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
+class Mm;
+struct InMachine;  // tag: the mms of one machine
+
+/// The mms of a machine that are not torn down.
+class MmList {
+ public:
+  void Add(Mm& mm);
+  void Remove(Mm& mm);
+  /// Those that exist now. Using one takes a user of it, or that nobody tears it down meanwhile.
+  [[nodiscard]] std::vector<Mm*> Snapshot();
+
+ private:
+  SpinLock<LockRank::kRegistry> lock_;
+  IntrusiveList<Mm, InMachine> mms_ ABSL_GUARDED_BY(lock_);
+};
+
 /// What an Mm gets from its Machine. Everything outlives the Mm and the grace periods it asks for.
 struct MmServices {
   FrameAllocator& frames;
@@ -48,6 +64,7 @@ struct MmServices {
   AnonVmas& anon_vmas;
   Atomic<uint64_t>& next_address_tag;  ///< names for the TLBs
   Atomic<uint64_t>& next_inode;        ///< for shared anonymous memory
+  MmList& mms;
 };
 
 /// How an Mm is set up; constant afterwards.
@@ -119,7 +136,7 @@ struct MmPages {
 
 class MmWriter;
 
-class Mm {
+class Mm : public ListNode<InMachine> {
  public:
   /// With one user, the caller. ENOMEM leaves nothing behind.
   [[nodiscard]] static Result<Mm*> Create(const MmServices& services, const MmOptions& options);
@@ -197,6 +214,8 @@ class Mm {
   };
   /// Aborts if an invariant of tree, VMAs, tables, counts or references does not hold (V4).
   void Validate(Validation validation = Validation::kQuiescent);
+  /// Visits every present, counted leaf entry. Nobody else uses the mm. For Machine::Validate.
+  void ForEachMappedFolio(const std::function<void(Folio&)>& visit);
 
   /// Adds a VMA as execve left it, for recordings and imports: no merging, no accounting rules.
   /// EEXIST if something is there.
@@ -238,7 +257,7 @@ class Mm {
   Atomic<uint32_t> users_{1};
   Atomic<uint32_t> count_{1};
   Atomic<uint8_t> dying_{0};
-  SpinLock<LockRank::kHeap> tasks_lock_;
+  SpinLock<LockRank::kRegistry> tasks_lock_;
   std::vector<Task*> tasks_ ABSL_GUARDED_BY(tasks_lock_);
 };
 

@@ -30,6 +30,7 @@ struct Region {
   Mapping* mapping = nullptr;  ///< of the file; shared anonymous memory gets its own later
   OpenFileId open_file = 0;
   uint64_t pgoff = 0;
+  bool may_be_occupied = false;  ///< a fixed place; FindPlace only gives free ones
 };
 
 /// calc_vm_flag_bits
@@ -108,6 +109,7 @@ Result<Region> PrepareRegion(VmaEditor& editor, const MmapArgs& args) {
                                                                .map_flags = map_flags,
                                                                .is_file = is_file}));
   region.range = VirtRange(place, place + *length);
+  region.may_be_occupied = (map_flags & kMapFixed) != 0;
   if ((map_flags & kMapFixedNoReplace) != 0 && editor.FirstIn(region.range) != nullptr) {
     return Errno::kEexist;
   }
@@ -142,7 +144,7 @@ Result<Mapping*> CreateShared(const MmServices& services, VirtRange range) {
 Result<void> PlaceRegion(VmaEditor& editor, const Region& region) {
   MmWriter& writer = editor.writer();
   VmaRemoval removal(editor, region.range);
-  MM_TRY(removal.Gather());
+  if (region.may_be_occupied) MM_TRY(removal.Gather());
   VmaProposal proposal{.range = region.range,
                        .flags = region.flags,
                        .mapping = region.mapping,

@@ -131,6 +131,16 @@ class TableChecker {
 
 }  // namespace
 
+void Mm::ForEachMappedFolio(const std::function<void(Folio&)>& visit) {
+  tables_.ForEachTable([&](Folio& table, TableLevel level, VirtAddr) {
+    if (level != TableLevel::kPte) return;
+    for (const Atomic<uint64_t>& word : services_.frames.Table(table)) {
+      const Entry entry(word.Peek());
+      if (entry.present() && !entry.special()) visit(services_.frames.FolioOf(entry.pfn()));
+    }
+  });
+}
+
 void Mm::Validate(Validation validation) {
   if (validation == Validation::kQuiescent) {
     MM_CHECK(!mmap_lock_.IsHeld() && !mmap_lock_.HasWaiters());

@@ -61,6 +61,22 @@ Vma* VmaEditor::FirstIn(VirtRange range) const {
   return vma != nullptr && vma->start() < range.end() ? vma : nullptr;
 }
 
+/// Of a free range: what ends where it begins, and what begins where it ends. One descent.
+VmaEditor::Neighbours VmaEditor::NeighboursOfGap(VirtRange range) const {
+  const MapleCursor gap(writer_.tree(), range.start().value());
+  MM_DCHECK(gap.entry().value == nullptr && gap.entry().last >= range.end().value() - 1);
+  Neighbours found;
+  if (gap.entry().first == range.start().value()) {
+    MapleCursor before = gap;
+    if (before.Prev()) found.previous = static_cast<Vma*>(before.entry().value);
+  }
+  if (gap.entry().last == range.end().value() - 1) {
+    MapleCursor behind = gap;
+    if (behind.Next()) found.next = static_cast<Vma*>(behind.entry().value);
+  }
+  return found;
+}
+
 // -- Splitting ------------------------------------------------------------------------------------
 
 Result<void> VmaEditor::Split(Vma& vma, VirtAddr addr, Keep keep) {
@@ -181,8 +197,12 @@ Result<Vma*> VmaEditor::MergeExisting(Vma& vma, VirtRange range, VmaFlags flags)
 }
 
 Result<Vma*> VmaEditor::Merge(const VmaProposal& proposal, Join join, VmaRemoval* over) {
-  Vma* const previous = Before(proposal.range.start());
-  Vma* const next = join == Join::kBoth ? FindFrom(proposal.range.end()) : nullptr;
+  const Neighbours beside =
+      over == nullptr || over->empty()
+          ? NeighboursOfGap(proposal.range)
+          : Neighbours{Before(proposal.range.start()), FindFrom(proposal.range.end())};
+  Vma* const previous = beside.previous;
+  Vma* const next = join == Join::kBoth ? beside.next : nullptr;
   VmaShape proposed{.range = proposal.range,
                     .flags = proposal.flags,
                     .mapping = proposal.mapping,

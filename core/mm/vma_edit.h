@@ -107,6 +107,12 @@ class VmaEditor {
 
  private:
   struct MergePlan;
+  struct Neighbours {
+    Vma* previous = nullptr;
+    Vma* next = nullptr;
+  };
+
+  [[nodiscard]] Neighbours NeighboursOfGap(VirtRange range) const;
 
   [[nodiscard]] static std::optional<VmaShape> ShapeIf(Vma* vma);
   [[nodiscard]] Result<Vma*> MergeExisting(Vma& vma, VirtRange range, VmaFlags flags);

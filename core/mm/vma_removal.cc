@@ -13,7 +13,6 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 Result<void> VmaRemoval::Gather() {
-  using Keep = VmaEditor::Keep;
   MmWriter& writer = editor_.writer();
   Vma* vma = editor_.FirstIn(range_);
   if (vma == nullptr) return {};
@@ -23,25 +22,38 @@ Result<void> VmaRemoval::Gather() {
       return Errno::kEnomem;
     }
     if (vma->Has(vma_flag::kSealed)) return Errno::kEperm;
-    MM_TRY(editor_.SplitUnlimited(*vma, range_.start(), Keep::kUpper));
+    MM_TRY(editor_.SplitUnlimited(*vma, range_.start(), VmaEditor::Keep::kUpper));
   }
-  if (const Vma* previous = editor_.Previous(*vma)) floor_ = previous->end();
-  while (vma != nullptr && vma->start() < range_.end()) {
-    Result<void> ready = vma->Has(vma_flag::kSealed) ? Result<void>(Errno::kEperm) : Result<void>();
-    if (ready.ok() && vma->end() > range_.end()) {
-      ready = editor_.SplitUnlimited(*vma, range_.end(), Keep::kLower);
+  MapleCursor cursor(writer.tree(), vma->start().value());
+  if (MapleCursor before = cursor; before.PrevValue()) {
+    floor_ = static_cast<const Vma*>(before.entry().value)->end();
+  }
+  do {
+    vma = static_cast<Vma*>(cursor.entry().value);
+    if (vma->start() >= range_.end()) {
+      ceiling_ = vma->start();
+      break;
     }
-    if (!ready.ok()) {
+    const Result<void> collected = Collect(*vma);
+    if (!collected.ok()) {
       Abandon();
-      return ready;
+      return collected;
     }
-    writer.Mark(*vma);
-    vmas_.push_back(*vma);
-    pages_ += vma->pages();
-    if (vma->Has(vma_flag::kAccount)) committed_ += vma->pages();
-    vma = editor_.Next(*vma);
+    if (cursor.is_stale()) cursor.Seek(vma->start().value());  // its end was split off
+  } while (cursor.NextValue());
+  return {};
+}
+
+/// Marks a VMA that begins inside, after splitting off what sticks out.
+Result<void> VmaRemoval::Collect(Vma& vma) {
+  if (vma.Has(vma_flag::kSealed)) return Errno::kEperm;
+  if (vma.end() > range_.end()) {
+    MM_TRY(editor_.SplitUnlimited(vma, range_.end(), VmaEditor::Keep::kLower));
   }
-  if (vma != nullptr) ceiling_ = vma->start();
+  editor_.writer().Mark(vma);
+  vmas_.push_back(vma);
+  pages_ += vma.pages();
+  if (vma.Has(vma_flag::kAccount)) committed_ += vma.pages();
   return {};
 }
 

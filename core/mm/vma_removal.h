@@ -52,6 +52,8 @@ class VmaRemoval {
   [[nodiscard]] uint64_t committed() const { return committed_; }
 
  private:
+  [[nodiscard]] Result<void> Collect(Vma& vma);
+
   VmaEditor& editor_;
   VirtRange range_;
   IntrusiveList<Vma, OnRemoval> vmas_;

@@ -33,6 +33,7 @@ enum class LockRank : uint8_t {
   kLruvec,          ///< LRU lists of a node and memcg
   kZone,            ///< buddy allocator of a zone
   kPerCpu,          ///< one CPU slot of per-CPU data
+  kRegistry,        ///< lists of who exists: the mms of a machine, the tasks of an mm
   kHeap,            ///< object heaps and type-stable slabs
   kWaitQueue,       ///< a wait queue's list: wake-ups are legal under every lock above
   kTestOuter,       ///< for tests of the sync layer only
@@ -89,6 +90,8 @@ inline constexpr std::array<LockRankInfo, kLockRanks> kLockRankTable{{
     {LockRank::kLruvec, "lruvec", "lruvec->lru_lock", LockKind::kSpinning, SameRank::kForbidden},
     {LockRank::kZone, "zone", "zone->lock", LockKind::kSpinning, SameRank::kForbidden},
     {LockRank::kPerCpu, "per_cpu", "local_lock", LockKind::kSpinning, SameRank::kForbidden},
+    {LockRank::kRegistry, "registry", "mmlist_lock, tasklist_lock", LockKind::kSpinning,
+     SameRank::kForbidden},
     {LockRank::kHeap, "heap", "slab node->list_lock", LockKind::kSpinning, SameRank::kForbidden},
     {LockRank::kWaitQueue, "wait_queue", "wait_queue_head->lock", LockKind::kSpinning,
      SameRank::kForbidden},

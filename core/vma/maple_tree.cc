@@ -52,7 +52,19 @@ void* MapleTree::Find(uint64_t index) const {
   return leaf.value[SlotWithValue(leaf, index)];
 }
 
-MapleTree::Entry MapleTree::Lookup(uint64_t index) const {
+/// An entry or gap, by its place in a leaf.
+struct MapleTree::LeafPosition {
+  const Leaf* leaf;
+  uint64_t leaf_first;  ///< where the leaf's range begins
+  uint32_t slot;
+
+  [[nodiscard]] FAULTLINE_ALWAYS_INLINE Entry entry() const {
+    const uint64_t first = slot == 0 ? leaf_first : leaf->last[slot - 1] + 1;
+    return {first, leaf->last[slot], leaf->value[slot]};
+  }
+};
+
+FAULTLINE_ALWAYS_INLINE MapleTree::LeafPosition MapleTree::Descend(uint64_t index) const {
   uint64_t first = 0;
   const Node* node = root_.Load(kAcquire);  // pairs with Publish
   Touch(node);
@@ -64,23 +76,34 @@ MapleTree::Entry MapleTree::Lookup(uint64_t index) const {
     Touch(node);
   }
   const Leaf& leaf = AsLeaf(*node);
-  const uint32_t slot = SlotWithValue(leaf, index);
-  if (slot > 0) first = leaf.last[slot - 1] + 1;
-  return {first, leaf.last[slot], leaf.value[slot]};
+  return {&leaf, first, SlotWithValue(leaf, index)};
 }
 
-// Two gaps are never neighbours, so the second look always finds a value if there is one. Between
-// the two looks a writer may have been at work; the result then is an entry of the later tree.
+MapleTree::Entry MapleTree::Lookup(uint64_t index) const { return Descend(index).entry(); }
+
+// Two gaps are never neighbours, so what is beside a gap has a value, if there is anything. Mostly
+// it is in the same leaf, which does not change. If not, a writer may have been at work between the
+// two looks; the result then is an entry of the later tree.
 MapleTree::Entry MapleTree::FindFrom(uint64_t index) const {
-  Entry entry = Lookup(index);
-  while (entry.value == nullptr && entry.last != kMaxIndex) entry = Lookup(entry.last + 1);
-  return entry;
+  while (true) {
+    const LeafPosition at = Descend(index);
+    const Entry entry = at.entry();
+    if (entry.value != nullptr || entry.last == kMaxIndex) return entry;
+    if (at.slot + 1u < at.leaf->count) {
+      return {entry.last + 1, at.leaf->last[at.slot + 1], at.leaf->value[at.slot + 1]};
+    }
+    index = entry.last + 1;
+  }
 }
 
 MapleTree::Entry MapleTree::FindBackFrom(uint64_t index) const {
-  Entry entry = Lookup(index);
-  while (entry.value == nullptr && entry.first != 0) entry = Lookup(entry.first - 1);
-  return entry;
+  while (true) {
+    const LeafPosition at = Descend(index);
+    const Entry entry = at.entry();
+    if (entry.value != nullptr || entry.first == 0) return entry;
+    if (at.slot > 0) return LeafPosition{at.leaf, at.leaf_first, at.slot - 1}.entry();
+    index = entry.first - 1;
+  }
 }
 
 // -- Cursor ---------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ class MapleTree {
   friend class maple::Store;
   friend class MapleCursor;
 
+  struct LeafPosition;
+  [[nodiscard]] LeafPosition Descend(uint64_t index) const;
   void FreeSubtree(maple::Node* node);
   [[nodiscard]] uint32_t NodesNeeded(uint64_t first, uint64_t last) const;
 
@@ -129,6 +131,8 @@ class MapleCursor {
   /// Where the cursor is.
   [[nodiscard]] const MapleTree::Entry& entry() const { return entry_; }
   void Seek(uint64_t index);
+  /// Whether there was a Store since the last Seek.
+  [[nodiscard]] bool is_stale() const { return stores_ != tree_.stores_; }
   /// To the entry or gap behind, or before; false and no move at the end of the index space.
   bool Next();
   bool Prev();

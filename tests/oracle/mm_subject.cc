@@ -95,10 +95,9 @@ MmSubject::MmSubject(Mode mode, const Layout* layout, Validate validate) : mode_
 }
 
 MmSubject::~MmSubject() {
+  machine_->Validate();
   for (Mm* mm : mms_) {
-    if (mm == nullptr) continue;
-    mm->Validate();
-    mm->DropUser();
+    if (mm != nullptr) mm->DropUser();
   }
   file_->Put();
   for (Mapping* mapping : imported_) mapping->Put();
