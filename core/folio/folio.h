@@ -134,7 +134,7 @@ class Folio {
   FrameUse use_ = FrameUse::kFree;
   uint8_t block_ = 0;  // 1 + order of the buddy's free block that begins here, else 0; under
                        // the zone lock
-  bool contents_used_ = false;  // its 4 KiB may be other than zero
+  bool contents_dirty_ = false;  // its 4 KiB may be other than zero
   Atomic<uint64_t> tag_{0};
   alignas(8) std::byte user_[kUserBytes];
 };

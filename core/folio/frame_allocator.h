@@ -15,7 +15,8 @@
 //
 // Contents are kept as `tag` (one 64-bit word per data page, in its Folio) or as `bytes` (4 KiB
 // each). Page tables are real 4 KiB tables in both. Guarantee: a frame handed out for a table reads
-// as zero; one handed out for data has unspecified contents until Zero or Copy.
+// as zero, and has to come back so (checked builds look); one handed out for data has unspecified
+// contents until Zero or Copy.
 #pragma once
 
 #include <array>

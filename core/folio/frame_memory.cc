@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reserving the memory behind frames, and cleaning it for page tables; see frame_memory.h. Linux
-// clears a table's page when it allocates it (__GFP_ZERO); here a frame whose 4 KiB were never
-// touched is known to be zero already, and is left alone so that it is backed only where entries
-// are written.
+// clears a table's page when it allocates it (__GFP_ZERO); here a frame whose 4 KiB no data page
+// has used since they were zero is left alone. That is what makes tables cheap: they have been
+// through a grace period, so their memory is cold, and clearing it would cost more than all else.
 //
 // Invariant: plain writes go only to frames that nobody else can reach.
 #include "core/folio/frame_memory.h"
@@ -62,13 +62,20 @@ Result<FrameMemory::HeapArray> FrameMemory::NewHeapArray(size_t bytes) const {
 Result<void> FrameMemory::AttachWords(Folio& folio, FrameUse use, SourceLoc where) const {
   if constexpr (kModelled) {
     MM_ASSIGN_OR_RETURN(pieces_[&folio - folios_], heap_->Allocate(kPageSize, kPageSize, where));
-    folio.contents_used_ = true;
+    folio.contents_dirty_ = true;
   }
-  if (use == FrameUse::kTable && folio.contents_used_) {
+  if (use != FrameUse::kTable) {
+    folio.contents_dirty_ = true;
+  } else if (folio.contents_dirty_) {
     std::memset(static_cast<void*>(&WordsOf(folio)), 0, kPageSize);
+    folio.contents_dirty_ = false;
   }
-  folio.contents_used_ = true;
   return Ok();
+}
+
+/// A table is taken down entry by entry, so it comes back as clean as it was handed out.
+void FrameMemory::CheckZero(const Folio& folio) const {
+  for (const Atomic<uint64_t>& word : WordsOf(folio)) MM_CHECK_EQ(word.Peek(), 0u);
 }
 
 void FrameMemory::DetachWords(Folio& folio, SourceLoc where) const {

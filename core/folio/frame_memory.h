@@ -6,7 +6,7 @@
 // frame, so that every touch of a freed table or page is reported.
 //
 // Page tables have 4 KiB in both modes of contents, data pages only in `bytes` mode; the rest of
-// the range is never touched. Invariant: a frame with contents_used_ false reads as zero (native).
+// the range is never touched. Invariant: a frame with contents_dirty_ false reads as zero (native).
 #pragma once
 
 #include <array>
@@ -50,6 +50,7 @@ class FrameMemory {
   }
   /// Takes them away before the frame is free.
   void Detach(Folio& folio, SourceLoc where) const {
+    if (kDebugChecks && folio.use() == FrameUse::kTable) CheckZero(folio);
     if constexpr (kModelled) DetachWords(folio, where);
   }
   /// The contents of a frame that has some.
@@ -81,6 +82,7 @@ class FrameMemory {
   [[nodiscard]] Result<HeapArray> NewHeapArray(size_t bytes) const;
   [[nodiscard]] Result<void> AttachWords(Folio& folio, FrameUse use, SourceLoc where) const;
   void DetachWords(Folio& folio, SourceLoc where) const;
+  void CheckZero(const Folio& folio) const;
 
   PageContents mode_;
   Heap* heap_;

