@@ -27,6 +27,11 @@ namespace {
 // little, for which two page faults per page would dominate. Above, giving pages back is cheaper.
 constexpr std::size_t kClearByHandBytes = std::size_t{1} << 20;
 
+// What lies behind this is backed by huge pages where the system has them: trees and tables of that
+// size are walked at random, and would miss the TLB at every step. What is small stays cheap to
+// begin.
+constexpr std::size_t kSmallPagesFirst = std::size_t{4} << 20;
+
 }  // namespace
 
 Result<Arena> Arena::Create(std::size_t capacity, std::uintptr_t base_hint) {
@@ -37,6 +42,11 @@ Result<Arena> Arena::Create(std::size_t capacity, std::uintptr_t base_hint) {
   void* base = mmap(reinterpret_cast<void*>(base_hint), *bytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /*fd=*/-1, /*offset=*/0);
   if (base == MAP_FAILED) return Errno::kEnomem;
+  if (*bytes > kSmallPagesFirst) {
+    // What refuses has no huge pages, and does without.
+    (void)madvise(static_cast<std::byte*>(base) + kSmallPagesFirst, *bytes - kSmallPagesFirst,
+                  MADV_HUGEPAGE);
+  }
   return Arena(Owned<std::byte, Unmap>(static_cast<std::byte*>(base), Unmap{*bytes}));
 }
 

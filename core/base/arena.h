@@ -6,8 +6,8 @@
 // sequence of requests, so that offsets, and with a free base hint addresses, repeat from run to
 // run; with them repeat hash orders, cache lines and whole schedules. Chunks are never freed one by
 // one: users keep free lists of their own, and Reset gives all back at once. The range is reserved,
-// not populated: an untouched page of it costs nothing. Not thread-safe: belongs to its owner's
-// lock.
+// not populated: an untouched page of it costs nothing; a large arena is backed by huge pages
+// behind its first megabytes. Not thread-safe: belongs to its owner's lock.
 //
 // Linux analogue: memblock, the allocator that exists before the others.
 // Invariant: bytes [used(), capacity()) read as zero; used() never decreases but by Reset.

@@ -37,6 +37,11 @@ class ListNode {
   ListNode& operator=(const ListNode&) = delete;
   ~ListNode() { MM_DCHECK(!is_linked()); }
 
+  /// Makes the node of a recycled object, whose links are garbage, one that is on no list.
+  void Reinitialize() noexcept {
+    prev_ = nullptr;
+    next_ = nullptr;
+  }
   /// True while on a list.
   [[nodiscard]] bool is_linked() const noexcept { return next_ != nullptr; }
 
@@ -99,7 +104,9 @@ class IntrusiveList {
   using const_iterator = Iter<const T>;
 
   /// An empty list.
-  IntrusiveList() noexcept {
+  IntrusiveList() noexcept { Reinitialize(); }
+  /// Makes the list of a recycled object, whose links are garbage, an empty one.
+  void Reinitialize() noexcept {
     head_.prev_ = &head_;
     head_.next_ = &head_;
   }

@@ -107,7 +107,7 @@ void LeavesJoin(Execution& run) {
 }
 
 /// One store of a tree with three levels reaches over several inner nodes, which are rebuilt.
-void InnerNodesJoin(Execution& run) { ReadersBeside(run, 340, {{55, 3244, Value(70)}}, {3260}); }
+void InnerNodesJoin(Execution& run) { ReadersBeside(run, 180, {{55, 1644, Value(70)}}, {1662}); }
 
 /// A tree is destroyed while a grace period is pending, which a reader of something else prolongs.
 /// Owner and callback both come to the batches of retired nodes; each is freed once, by the second.

@@ -11,9 +11,9 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-Machine::Machine(const MachineOptions& options, Arena arena)
-    : arena_(std::move(arena)),
-      heap_(arena_),
+Machine::Machine(const MachineOptions& options, std::unique_ptr<OwnHeap> own_heap, Heap& heap)
+    : own_heap_(std::move(own_heap)),
+      heap_(heap),
       cpus_(options.cpus),
       tlbs_(cpus_),
       vmas_(heap_),
@@ -22,16 +22,36 @@ Machine::Machine(const MachineOptions& options, Arena arena)
 }
 
 Result<std::unique_ptr<Machine>> Machine::Create(const MachineOptions& options) {
+  MM_TRY(Check(options));
+  MM_ASSIGN_OR_RETURN(Arena arena, Arena::Create(options.object_bytes));
+  auto own_heap = std::make_unique<OwnHeap>(std::move(arena));
+  Heap& heap = own_heap->heap;
+  std::unique_ptr<Machine> machine(new Machine(options, std::move(own_heap), heap));
+  MM_TRY(machine->Init(options));
+  return machine;
+}
+
+Result<Machine*> Machine::CreateIn(Heap& heap, const MachineOptions& options) {
+  MM_TRY(Check(options));
+  MM_ASSIGN_OR_RETURN(Machine* const machine, heap.New<Machine>(options, nullptr, heap));
+  const Result<void> ready = machine->Init(options);
+  if (ready.ok()) return machine;
+  heap.Delete(machine);
+  return ready.error();
+}
+
+Result<void> Machine::Check(const MachineOptions& options) {
   constexpr uint64_t kLeastMemory = 64 << 10;
   if (options.memory_bytes < kLeastMemory || options.cpus == 0) return Errno::kEinval;
-  MM_ASSIGN_OR_RETURN(Arena arena, Arena::Create(options.object_bytes));
-  std::unique_ptr<Machine> machine(new Machine(options, std::move(arena)));
-  MM_ASSIGN_OR_RETURN(machine->frames_,
-                      FrameAllocator::Create({.frames = options.memory_bytes >> kPageShift,
-                                              .contents = options.contents},
-                                             machine->heap_, machine->cpus_));
-  machine->frames_->SetFailPoints(&machine->fail_points_);
-  return machine;
+  return {};
+}
+
+Result<void> Machine::Init(const MachineOptions& options) {
+  MM_ASSIGN_OR_RETURN(frames_, FrameAllocator::Create({.frames = options.memory_bytes >> kPageShift,
+                                                       .contents = options.contents},
+                                                      heap_, cpus_));
+  frames_->SetFailPoints(&fail_points_);
+  return {};
 }
 
 Machine::~Machine() {
@@ -39,9 +59,11 @@ Machine::~Machine() {
   // Tables, anon_vmas, Mappings and tree nodes may be waiting for readers that are gone.
   Rcu::Barrier();
   MM_DCHECK_EQ(anon_vmas_.count(), 0u);
+  heap_.SetFailPoints(nullptr);  // a caller's heap outlives them
 }
 
 void Machine::Validate() {
+  if constexpr (!kModelled) Rcu::Barrier();
   absl::flat_hash_map<const Folio*, int32_t> mappings;
   for (Mm* mm : mms_.Snapshot()) {
     mm->Validate();

@@ -43,11 +43,12 @@ class TypeStableSlab {
  public:
   /// `heap` outlives the slab.
   explicit TypeStableSlab(Heap& heap) : heap_(heap) {}
-  /// Gives the slots back. Every object is free and no reader is left.
+  /// Gives the slots back. Every object is free and no reader is left. T's destructor does not run:
+  /// what a free slot holds is garbage but for the stable fields.
   ~TypeStableSlab() {
     for (T* slot : slots_) {
       tracker_.SlotReleased(slot);
-      heap_.Delete(slot);
+      heap_.Free(slot, sizeof(T), alignof(T));
     }
   }
   TypeStableSlab(const TypeStableSlab&) = delete;

@@ -11,7 +11,10 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 void Vma::Init(Mm& mm, VirtRange range, VmaFlags flags, Mapping* mapping, PageIndex pgoff) {
-  MM_DCHECK(chains_.empty());
+  // The slot may have been poisoned while it was free.
+  ListNode<InMapping>::Reinitialize();
+  ListNode<OnRemoval>::Reinitialize();
+  chains_.Reinitialize();
   SetRange(range, pgoff);
   SetFlags(flags);
   SetMapping(mapping);

@@ -183,6 +183,8 @@ void PrintAims(const Table& table) {
     PrintAim(absl::StrFormat("erase and insert among %d", vmas),
              table.Find(kChange, vmas, Btree::kName)->subject_ns.median, 200, "ns");
   }
+  PrintAim("bytes per VMA among a million: VMA with its locks, and tree",
+           static_cast<double>(sizeof(Vma)) + BytesPerVma<Maple>(1'000'000), 256, "B");
 }
 
 }  // namespace

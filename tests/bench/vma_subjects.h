@@ -4,8 +4,8 @@
 //
 //   Insert(vma)  Erase(vma)  Find(address)  Walk(visit)  bytes()
 //
-// Invariant: all subjects hold pointers to VMAs at the same places, and Find looks into the VMA that
-// it found, as a fault would. VMAs are of 8 KiB with as much between them, so that no two are
+// Invariant: all subjects hold pointers to VMAs at the same places, and Find looks into the VMA
+// that it found, as a fault would. VMAs are of 8 KiB with as much between them, so that no two are
 // neighbours.
 #pragma once
 

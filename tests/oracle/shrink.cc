@@ -23,8 +23,9 @@ class Shrinker {
   Record Run() {
     while (!OutOfTime()) {
       const bool dropped = DropChunks();
+      const bool merged = DropForks();
       const bool simpler = SimplifyArguments();
-      if (!dropped && !simpler) break;
+      if (!dropped && !merged && !simpler) break;
     }
     return std::move(best_);
   }
@@ -51,6 +52,23 @@ class Shrinker {
         if (Try(candidate)) progress = true;
         end = std::min(start, best_.ops.size());
       }
+    }
+    return progress;
+  }
+
+  /// Lets the parent do what the child did, where that leads to the difference as well.
+  bool DropForks() {
+    bool progress = false;
+    for (size_t i = 0; i < best_.ops.size() && !OutOfTime(); ++i) {
+      const Operation fork = best_.ops[i];
+      if (fork.kind != OpKind::kFork) continue;
+      std::vector<Operation> candidate = best_.ops;
+      candidate.erase(candidate.begin() + static_cast<ptrdiff_t>(i));
+      for (size_t later = i; later < candidate.size(); ++later) {
+        int& process = candidate[later].process;
+        if (process == static_cast<int>(fork.args[0])) process = fork.process;
+      }
+      if (Try(candidate)) progress = true;
     }
     return progress;
   }

@@ -216,22 +216,25 @@ TEST(PageTablesExploreTest, AWalkBesideAZapFindsAMissingGracePeriod) {
 
 /// Whether the page is write-protected before it is zapped.
 void ZapBesideAWrite(Execution& run, bool protect) {
-  auto* folio = run.New<Folio*>();
-  auto* written = run.New<bool>(false);
-  State* state = NewState(run, [folio, written](State& end) {
-    MM_CHECK_EQ((*folio)->Has(kFolioDirty), *written);
-    end.frames->Put(**folio);
+  struct Shared {
+    Folio* folio = nullptr;
+    bool written = false;
+  };
+  auto* shared = run.New<Shared>();
+  State* state = NewState(run, [shared](State& end) {
+    MM_CHECK_EQ(shared->folio->Has(kFolioDirty), shared->written);
+    end.frames->Put(*shared->folio);
   });
-  *folio = *state->frames->Allocate(FrameUse::kFile, Gfp::kKernel);
-  (*folio)->Get();
-  state->MapFolio(kAddr, **folio);
-  run.Spawn("writer", [state, written] {
+  shared->folio = *state->frames->Allocate(FrameUse::kFile, Gfp::kKernel);
+  shared->folio->Get();
+  state->MapFolio(kAddr, *shared->folio);
+  run.Spawn("writer", [state, shared] {
     const RcuGuard guard;
     const EntryRef pte = state->tables->FindPte(kAddr);
     const Entry seen = pte ? pte.Load() : Entry();
     if (!seen.present() || !seen.writable()) return;
     uint64_t expected = seen.raw();
-    *written =
+    shared->written =
         pte.slot->CompareExchange(expected, seen.With(Entry::kDirty).raw(), kAcqRel, kRelaxed);
   });
   run.Spawn("zapper", [state, protect] {

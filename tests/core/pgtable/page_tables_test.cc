@@ -79,7 +79,7 @@ TEST_P(LevelsTest, TellsHowFarDownAWalkGoes) {
 TEST_P(LevelsTest, AddressesThatDifferInOneLevelLeadToDifferentEntries) {
   std::vector<VirtAddr> addrs{VirtAddr(0), tables_.task_size() - kPageSize};
   const unsigned top = GetParam() == 5 ? 56 : 47;
-  for (unsigned bit = kPageShift; bit < top; ++bit) addrs.push_back(VirtAddr(1ull << bit));
+  for (unsigned bit = kPageShift; bit < top; ++bit) addrs.emplace_back(1ull << bit);
   for (size_t i = 0; i < addrs.size(); ++i) {
     mm_.SetEntry(addrs[i], Entry::Of(world_.frames().zero_pfn(),
                                      Entry::kSpecial | (i << 52)));  // bits 52.. have no meaning

@@ -46,7 +46,7 @@ TEST(PageTablesRaceTest, AllWhoFillOneEmptyEntryGoOnWithTheSameTable) {
         });
       }
     });
-    for (uint64_t i = 0; i < 2 * kThreads; ++i) {
+    for (uint64_t i = 0; i < uint64_t{2} * kThreads; ++i) {
       ASSERT_TRUE(mm.At(base + i * kPageSize).present());
     }
     ASSERT_EQ(mm.table_count(), round % 2 == 0 ? 6 : 7);
