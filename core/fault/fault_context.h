@@ -99,6 +99,11 @@ struct Prepared {
   FolioRef source;  ///< what it is a copy of; empty: of zeroes
 };
 
+// -- mmu.cc ---------------------------------------------------------------------------------------
+
+/// Whether the MMU lets an entry be used for the access.
+[[nodiscard]] bool EntryAllows(Entry entry, AccessKind access);
+
 // -- anon.cc --------------------------------------------------------------------------------------
 
 [[nodiscard]] FaultOutcome AnonRead(FaultTarget& target, const VmaView& view,

@@ -76,17 +76,7 @@ bool IsMappedFor(FaultTarget& target, const FaultRequest& request) {
   if (!pmd) return false;
   const LockedPte pte(target.tables, pmd, request.addr);
   if (!pte) return false;
-  const Entry entry = pte.Load();
-  if (!entry.present() || entry.prot_none()) return false;
-  switch (request.access) {
-    case AccessKind::kRead:
-      return true;
-    case AccessKind::kWrite:
-      return entry.writable();
-    case AccessKind::kExec:
-      return !entry.no_exec();
-  }
-  MM_UNREACHABLE("no such kind of access");
+  return EntryAllows(pte.Load(), request.access);
 }
 
 namespace {

@@ -12,6 +12,7 @@
 #include "core/fault/mmu.h"
 
 #include "core/base/check.h"
+#include "core/fault/fault_context.h"
 #include "core/sync/sync.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -20,7 +21,6 @@ namespace {
 template <class Use>
 bool WithTranslation(FaultTarget& target, VirtAddr addr, AccessKind access, const Use& use);
 Entry WalkAndMark(FaultTarget& target, VirtAddr addr, AccessKind access);
-bool Allows(Entry entry, AccessKind access);
 uint64_t MarksOf(AccessKind access);
 
 }  // namespace
@@ -69,7 +69,7 @@ bool WithTranslation(FaultTarget& target, VirtAddr addr, AccessKind access, cons
   TlbSet::Access cpu(target.tlbs, target.tlb);
   Entry entry = cpu.Find(page);
   const bool marked = (entry.raw() & MarksOf(access)) == MarksOf(access);
-  if (!marked || !Allows(entry, access)) {
+  if (!marked || !EntryAllows(entry, access)) {
     entry = WalkAndMark(target, addr, access);
     if (entry.none()) {
       cpu.Forget(page);  // a CPU drops a translation that it faulted on
@@ -91,7 +91,7 @@ Entry WalkAndMark(FaultTarget& target, VirtAddr addr, AccessKind access) {
   uint64_t raw = pte.slot->Load(kAcquire);
   for (;;) {
     const Entry entry(raw);
-    if (!Allows(entry, access)) return {};
+    if (!EntryAllows(entry, access)) return {};
     const Entry marked = entry.With(MarksOf(access));
     if (marked == entry) return entry;
     // Release: the marks pair with whoever clears the entry. On failure as the load above.
@@ -99,7 +99,13 @@ Entry WalkAndMark(FaultTarget& target, VirtAddr addr, AccessKind access) {
   }
 }
 
-bool Allows(Entry entry, AccessKind access) {
+uint64_t MarksOf(AccessKind access) {
+  return Entry::kAccessed | (access == AccessKind::kWrite ? Entry::kDirty : uint64_t{0});
+}
+
+}  // namespace
+
+bool EntryAllows(Entry entry, AccessKind access) {
   if (!entry.present() || entry.prot_none()) return false;
   switch (access) {
     case AccessKind::kRead:
@@ -112,9 +118,4 @@ bool Allows(Entry entry, AccessKind access) {
   MM_UNREACHABLE("no such kind of access");
 }
 
-uint64_t MarksOf(AccessKind access) {
-  return Entry::kAccessed | (access == AccessKind::kWrite ? Entry::kDirty : uint64_t{0});
-}
-
-}  // namespace
 }  // namespace faultline

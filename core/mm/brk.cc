@@ -66,7 +66,7 @@ Result<VirtAddr> Mm::Brk(VirtAddr addr) {
     const Vma* vma = editor.FirstIn(VirtRange(new_end, old_end));
     if (vma == nullptr) return before;
     brk_ = addr;
-    if (RemoveRangeAndRelease(editor, VirtRange(new_end, old_end)).ok()) return addr;
+    if (RemoveRangeDowngrading(editor, VirtRange(new_end, old_end)).ok()) return addr;
     brk_ = before;
     return before;
   }

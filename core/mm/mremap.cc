@@ -112,7 +112,7 @@ Result<VirtAddr> Remapper::ResizeAt(Vma& vma, const RemapArgs& args) {
   if (args.new_bytes < args.old_bytes) {
     MM_ASSIGN_OR_RETURN(const VirtRange tail,
                         RangeToUnmap(writer_, new_end, args.old_bytes - args.new_bytes));
-    MM_TRY(RemoveRangeAndRelease(editor_, tail));
+    MM_TRY(RemoveRangeDowngrading(editor_, tail));
     return args.addr;
   }
   const VirtAddr old_end = args.addr + args.old_bytes;

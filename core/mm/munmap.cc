@@ -12,7 +12,7 @@ Result<void> Mm::Munmap(VirtAddr addr, uint64_t length) {
   if (!writer.held()) return Errno::kEintr;
   MM_ASSIGN_OR_RETURN(const VirtRange range, RangeToUnmap(writer, addr, length));
   VmaEditor editor(writer);
-  return RemoveRangeAndRelease(editor, range);
+  return RemoveRangeDowngrading(editor, range);
 }
 
 }  // namespace faultline

@@ -104,7 +104,12 @@ Result<VirtRange> RangeToUnmap(const MmWriter& writer, VirtAddr addr, uint64_t l
   return VirtRange(addr, addr + bytes);
 }
 
-Result<void> RemoveRange(VmaEditor& editor, VirtRange range) {
+namespace {
+
+/// How mmap_lock is held while pages are cleared.
+enum class Clearing : uint8_t { kUnderWriteLock, kDowngraded };
+
+Result<void> Remove(VmaEditor& editor, VirtRange range, Clearing clearing) {
   VmaRemoval removal(editor, range);
   MM_TRY(removal.Gather());
   if (removal.empty()) return {};
@@ -115,27 +120,20 @@ Result<void> RemoveRange(VmaEditor& editor, VirtRange range) {
   }
   removal.Publish();
   removal.UnlinkRmap();
+  if (clearing == Clearing::kDowngraded) editor.writer().Downgrade();
   removal.ClearPages();
   removal.FreeVmas();
   return {};
 }
 
-Result<void> RemoveRangeAndRelease(VmaEditor& editor, VirtRange range) {
-  MmWriter& writer = editor.writer();
-  VmaRemoval removal(editor, range);
-  MM_TRY(removal.Gather());
-  if (removal.empty()) return {};
-  const Result<void> reserved = removal.Reserve();
-  if (!reserved.ok()) {
-    removal.Abandon();
-    return reserved;
-  }
-  removal.Publish();
-  removal.UnlinkRmap();
-  writer.Downgrade();
-  removal.ClearPages();
-  removal.FreeVmas();
-  return {};
+}  // namespace
+
+Result<void> RemoveRange(VmaEditor& editor, VirtRange range) {
+  return Remove(editor, range, Clearing::kUnderWriteLock);
+}
+
+Result<void> RemoveRangeDowngrading(VmaEditor& editor, VirtRange range) {
+  return Remove(editor, range, Clearing::kDowngraded);
 }
 
 }  // namespace faultline

@@ -72,8 +72,8 @@ class VmaRemoval {
 /// held for write throughout. Errors as Gather. (Linux: do_vmi_align_munmap without unlock)
 [[nodiscard]] Result<void> RemoveRange(VmaEditor& editor, VirtRange range);
 
-/// The same, with mmap_lock downgraded while pages are cleared; released on return, whatever the
-/// result. (Linux: with unlock)
-[[nodiscard]] Result<void> RemoveRangeAndRelease(VmaEditor& editor, VirtRange range);
+/// The same, but mmap_lock is downgraded before pages are cleared, if there are any; the caller's
+/// writer then holds it for read. (Linux: with unlock)
+[[nodiscard]] Result<void> RemoveRangeDowngrading(VmaEditor& editor, VirtRange range);
 
 }  // namespace faultline
