@@ -92,7 +92,6 @@ struct MmOptions {
   bool can_raw_io = true;     ///< CAP_SYS_RAWIO: mmap_min_addr does not count for placement
   bool thp_alignment = true;  ///< large anonymous mappings are aligned to 2 MiB
   bool validate_each_release = false;  ///< Validate(kLocked) before each end of a write section
-  bool execute_only_keys = false;      ///< PROT_EXEC alone is not readable (x86 protection keys)
 };
 
 /// Arguments of mmap, raw.

@@ -25,18 +25,23 @@ uint64_t LimitOf(__rlimit_resource resource) {
   return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 
+/// The same for each of many machines.
+const HostLimits& HostLimitsOnce() {
+  static const HostLimits limits = ReadHostLimits();
+  return limits;
+}
+
 MmOptions HostOptions() {
   MmOptions options;
   options.rlimit_as = LimitOf(RLIMIT_AS);
   options.rlimit_data = LimitOf(RLIMIT_DATA);
   options.rlimit_stack = LimitOf(RLIMIT_STACK);
   options.rlimit_memlock = LimitOf(RLIMIT_MEMLOCK);
-  static const HostLimits limits = ReadHostLimits();  // the same for each of many machines
+  const HostLimits& limits = HostLimitsOnce();
   options.commit_limit_pages = limits.memory_pages;
   options.mmap_min_addr = limits.mmap_min_addr;
   options.dac_mmap_min_addr = limits.dac_mmap_min_addr;
   options.max_map_count = limits.max_map_count;
-  options.execute_only_keys = limits.execute_only_keys;
   options.can_ipc_lock = limits.can_lock;
   options.can_raw_io = false;  // the kernel's side drops it
   return options;
@@ -137,11 +142,23 @@ void MmSubject::ImportLayout(const Layout& layout) {
 }
 
 bool MmSubject::Supports(const Operation& op) const {
+  if (op.kind == OpKind::kRead && HostLimitsOnce().execute_only_keys) return !IsExecuteOnly(op);
   if (op.kind != OpKind::kMadvise) return true;
   // Same-page merging and collapsing are not modelled.
   const uint64_t advice = op.args[2];
   if (advice == MADV_MERGEABLE || advice == MADV_UNMERGEABLE || advice == 25) return false;
   return advice != MADV_PAGEOUT || !PageOutWouldShow(op);
+}
+
+/// Protection keys make memory unreadable that may only be executed. They are not modelled.
+bool MmSubject::IsExecuteOnly(const Operation& op) const {
+  bool found = false;
+  mms_[static_cast<size_t>(op.process)]->ForEachVma([&](const MapsLine& line) {
+    if (line.range.Contains(VirtAddr(op.args[0]))) {
+      found = (line.flags & vma_flag::kAccess) == vma_flag::kExec;
+    }
+  });
+  return found;
 }
 
 /// Paging out has no effect yet: reclaim is still to come. On a machine without swap the kernel

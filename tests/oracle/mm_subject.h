@@ -33,6 +33,7 @@ class MmSubject : public Subject {
  private:
   void ImportLayout(const Layout& layout);
   void FillFile();
+  [[nodiscard]] bool IsExecuteOnly(const Operation& op) const;
   [[nodiscard]] bool PageOutWouldShow(const Operation& op) const;
   Outcome Mmap(Mm& mm, const Operation& op);
   Outcome Mremap(Mm& mm, const Operation& op);
