@@ -37,12 +37,10 @@ using FaultOutcome = uint32_t;
 namespace fault_bit {
 inline constexpr FaultOutcome kOom = 1u << 0;      ///< no memory; nothing was changed
 inline constexpr FaultOutcome kSigbus = 1u << 1;   ///< behind the end of the Mapping
-inline constexpr FaultOutcome kMajor = 1u << 2;    ///< I/O was needed
 inline constexpr FaultOutcome kSigsegv = 1u << 6;  ///< a guard page: SEGV_MAPERR
 /// Nothing was left to map: fault-around did it, or the entry of a Mapping's page is not none any
 /// more, or its table has gone (B33). Repeat the access.
 inline constexpr FaultOutcome kNoPage = 1u << 8;
-inline constexpr FaultOutcome kDoneCow = 1u << 12;  ///< reserved: only drivers report it in Linux
 inline constexpr FaultOutcome kErrors = kOom | kSigbus | kSigsegv;
 }  // namespace fault_bit
 

@@ -66,7 +66,10 @@ FaultOutcome HandleFault(FaultTarget& target, Vma& vma, const FaultRequest& requ
   if (walk.seen.present()) return PresentFault(target, view, request, walk);
 
   if (IsBusError(target, view, request, page)) return fault_bit::kSigbus;
-  if (!target.tables.AllocPte(walk.pmd, Gfp::kKernel).ok()) return fault_bit::kOom;
+  if (const Result<void> table = target.tables.AllocPte(walk.pmd, Gfp::kKernel); !table.ok()) {
+    // EAGAIN: the pmd's table has left the tree; the access is repeated from the root.
+    return table.error() == Errno::kEagain ? FaultOutcome{0} : fault_bit::kOom;
+  }
   return FillEntry(target, view, request, walk);
 }
 

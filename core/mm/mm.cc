@@ -18,7 +18,6 @@ Mm::Mm(const MmServices& services, const MmOptions& options)
       tree_(services.heap),
       brk_(options.start_brk),
       counters_(services.cpus),
-      tables_(services.frames, counters_, options.page_table_levels),
       fault_target_{.tables = tables_,
                     .tree = tree_,
                     .tlbs = services.tlbs,
@@ -26,7 +25,8 @@ Mm::Mm(const MmServices& services, const MmOptions& options)
                     .anon_vmas = services.anon_vmas,
                     .frames = services.frames,
                     .anon_vma_lock = anon_vma_lock_,
-                    .fault_around_bytes = options.fault_around_bytes} {
+                    .fault_around_bytes = options.fault_around_bytes},
+      tables_(services.frames, counters_, options.page_table_levels) {
   // Relaxed: only a name, and unique.
   tlb_.tag = AddressTag(services.next_address_tag.FetchAdd(1, kRelaxed) + 1);
 }

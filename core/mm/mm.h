@@ -88,9 +88,9 @@ struct MmOptions {
   uint64_t rlimit_data = UINT64_MAX;
   uint64_t rlimit_stack = 8 << 20;
   uint64_t rlimit_memlock = 8 << 20;
-  bool can_ipc_lock = true;   ///< CAP_IPC_LOCK: rlimit_memlock does not count
-  bool can_raw_io = true;     ///< CAP_SYS_RAWIO: mmap_min_addr does not count for placement
-  bool thp_alignment = true;  ///< large anonymous mappings are aligned to 2 MiB
+  bool can_ipc_lock = true;            ///< CAP_IPC_LOCK: rlimit_memlock does not count
+  bool can_raw_io = true;              ///< CAP_SYS_RAWIO: dac_mmap_min_addr does not count
+  bool thp_alignment = true;           ///< large anonymous mappings are aligned to 2 MiB
   bool validate_each_release = false;  ///< Validate(kLocked) before each end of a write section
 };
 
@@ -142,8 +142,7 @@ class Mm : public ListNode<InMachine> {
   Mm(const Mm&) = delete;
   Mm& operator=(const Mm&) = delete;
 
-  // -- System calls: by a user
-  // ---------------------------------------------------------------------
+  // -- System calls: by a user --------------------------------------------------------------------
 
   [[nodiscard]] Result<VirtAddr> Mmap(const MmapArgs& args);
   [[nodiscard]] Result<void> Munmap(VirtAddr addr, uint64_t length);
@@ -162,8 +161,7 @@ class Mm : public ListNode<InMachine> {
   /// A copy-on-write copy with one user, the caller.
   [[nodiscard]] Result<Mm*> Fork();
 
-  // -- Accesses of its threads: by a user
-  // ----------------------------------------------------------
+  // -- Accesses of its threads: by a user ---------------------------------------------------------
 
   /// Loads or stores the aligned word at `addr`, faulting pages in as the hardware would; `addr` is
   /// rounded down to a multiple of 8.
@@ -175,8 +173,7 @@ class Mm : public ListNode<InMachine> {
   /// BEHAVIOURS section 1.5 (user_fault.cc).
   [[nodiscard]] AccessOutcome Fault(const FaultRequest& request);
 
-  // -- Life
-  // ----------------------------------------------------------------------------------------
+  // -- Life ---------------------------------------------------------------------------------------
 
   /// One user more, unless the mm is dying. By a user, or by who holds a count.
   [[nodiscard]] bool AddUser();
@@ -198,7 +195,8 @@ class Mm : public ListNode<InMachine> {
   void ForEachVma(const std::function<void(const MapsLine&)>& visit);
   /// The page as pagemap shows it; nothing is faulted in. mmap_lock is taken for read.
   [[nodiscard]] PageView View(VirtAddr page);
-  /// Visits every page of `range` that has an entry in the page tables, in order.
+  /// Visits every page of `range` that has an entry in the page tables, in order, as pagemap shows
+  /// it; nothing is faulted in. mmap_lock is taken for read.
   void ForEachPage(VirtRange range, const std::function<void(VirtAddr, const PageView&)>& visit);
   [[nodiscard]] uint64_t map_count() const { return map_count_; }
   [[nodiscard]] const MmPages& pages() const { return pages_; }
@@ -234,10 +232,10 @@ class Mm : public ListNode<InMachine> {
   const MmServices services_;
   const MmOptions options_;
 
-  // Its own lines: readers write it.
+  // Each on lines of its own: what faults write, or read while others write.
   alignas(kCacheLinePad) RwSem<LockRank::kMmapLock> mmap_lock_;
   /// Odd while mmap_lock is held for write, by a writer that has not downgraded (B20).
-  SeqCount sequence_;
+  alignas(kCacheLinePad) SeqCount sequence_;
 
   // Written under mmap_lock held for write.
   alignas(kCacheLinePad) MapleTree tree_;
@@ -247,13 +245,16 @@ class Mm : public ListNode<InMachine> {
   VmaFlags default_flags_ = 0;  ///< of mlockall(MCL_FUTURE)
   MergeCounts merge_counts_;
 
-  MmCounters counters_;
-  PageTables tables_;
-  TlbContext tlb_;
-  SpinLock<LockRank::kPageTable> anon_vma_lock_;
+  // Constant, or pointers to what is; faults read them.
+  alignas(kCacheLinePad) MmCounters counters_;
   FaultTarget fault_target_;
 
-  Atomic<uint32_t> users_{1};
+  // Faults read the root, and write the lock behind it where an upper table is missing.
+  alignas(kCacheLinePad) PageTables tables_;
+  alignas(kCacheLinePad) TlbContext tlb_;
+  alignas(kCacheLinePad) SpinLock<LockRank::kPageTable> anon_vma_lock_;
+
+  alignas(kCacheLinePad) Atomic<uint32_t> users_{1};
   Atomic<uint32_t> count_{1};
   Atomic<uint8_t> dying_{0};
   SpinLock<LockRank::kRegistry> tasks_lock_;

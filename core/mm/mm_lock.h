@@ -14,16 +14,18 @@
 #include "core/base/build.h"
 #include "core/base/check.h"
 #include "core/mm/mm.h"
+#include "core/vma/vma_finder.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 /// mmap_lock held for read.
-class [[nodiscard]] MmReader {
+class [[nodiscard]] MmReader : public VmaFinder {
  public:
   /// Waits for the lock; if the task is killed meanwhile, held() is false and nothing else is
   /// legal.
   explicit MmReader(Mm& mm) ABSL_NO_THREAD_SAFETY_ANALYSIS  // held for this object's life
-      : mm_(mm),
+      : VmaFinder(mm.tree_),
+        mm_(mm),
         held_(mm.mmap_lock_.LockSharedKillable()) {}
   ~MmReader() ABSL_NO_THREAD_SAFETY_ANALYSIS { Release(); }
   MmReader(const MmReader&) = delete;
@@ -42,20 +44,6 @@ class [[nodiscard]] MmReader {
   [[nodiscard]] FaultTarget& fault_target() const { return mm_.fault_target_; }
   [[nodiscard]] const MmServices& services() const { return mm_.services_; }
   [[nodiscard]] TlbContext& tlb() const { return mm_.tlb_; }
-
-  /// The first VMA that ends behind `addr`, or null (Linux: find_vma).
-  [[nodiscard]] Vma* FindFrom(VirtAddr addr) const {
-    return static_cast<Vma*>(mm_.tree_.FindFrom(addr.value()).value);
-  }
-  /// The VMA that contains `addr`, or null (Linux: vma_lookup).
-  [[nodiscard]] Vma* At(VirtAddr addr) const {
-    return static_cast<Vma*>(mm_.tree_.Find(addr.value()));
-  }
-  /// The first VMA that has an address in common with `range`, or null.
-  [[nodiscard]] Vma* FirstIn(VirtRange range) const {
-    Vma* vma = FindFrom(range.start());
-    return vma != nullptr && vma->start() < range.end() ? vma : nullptr;
-  }
 
  private:
   Mm& mm_;

@@ -54,7 +54,6 @@ struct Mapped {
   int64_t anon = 0;
   int64_t file = 0;
   int64_t shmem = 0;
-  int64_t tables = 0;
 };
 
 /// Checks every table and every leaf entry against the VMA that it lies in.
@@ -64,9 +63,6 @@ class TableChecker {
 
   Mapped Check() {
     tables_.ForEachTable([&](Folio& table, TableLevel level, VirtAddr first) {
-      ++mapped_.tables;
-      MM_CHECK_EQ(PageTables::InfoOf(table).stray.Peek(), 0);
-      MM_CHECK(PageTables::InfoOf(table).level == level);
       if (level != TableLevel::kPgd) CheckNotInHole(level, first);
       if (level == TableLevel::kPte) CheckLeaves(table, first);
     });
@@ -153,11 +149,11 @@ void Mm::Validate(Validation validation) {
   MM_CHECK_EQ(totals.locked, pages_.locked);
   MM_CHECK_EQ(totals.committed, pages_.committed);
   if (validation == Validation::kLocked) return;
+  tables_.Validate();
   const Mapped mapped = TableChecker(tree_, tables_).Check();
   MM_CHECK_EQ(mapped.anon, counters_.Sum(MmCounter::kAnonPages));
   MM_CHECK_EQ(mapped.file, counters_.Sum(MmCounter::kFilePages));
   MM_CHECK_EQ(mapped.shmem, counters_.Sum(MmCounter::kShmemPages));
-  MM_CHECK_EQ(mapped.tables, counters_.Sum(MmCounter::kTables));
 }
 
 }  // namespace faultline

@@ -39,27 +39,8 @@ class RmapWriteScope {
 
 }  // namespace
 
-// -- Finding --------------------------------------------------------------------------------------
-
-Vma* VmaEditor::FindFrom(VirtAddr addr) const {
-  return static_cast<Vma*>(writer_.tree().FindFrom(addr.value()).value);
-}
-
-Vma* VmaEditor::At(VirtAddr addr) const {
-  return static_cast<Vma*>(writer_.tree().Find(addr.value()));
-}
-
-Vma* VmaEditor::Before(VirtAddr addr) const {
-  if (addr.value() == 0) return nullptr;
-  auto* vma = static_cast<Vma*>(writer_.tree().FindBackFrom(addr.value() - 1).value);
-  MM_DCHECK(vma == nullptr || vma->end() <= addr);
-  return vma;
-}
-
-Vma* VmaEditor::FirstIn(VirtRange range) const {
-  Vma* vma = FindFrom(range.start());
-  return vma != nullptr && vma->start() < range.end() ? vma : nullptr;
-}
+// -- Finding
+// ---------------------------------------------------------------------------------------
 
 /// Of a free range: what ends where it begins, and what begins where it ends. One descent.
 VmaEditor::Neighbours VmaEditor::NeighboursOfGap(VirtRange range) const {

@@ -40,24 +40,11 @@ struct VmaProposal {
   SourceRole role = SourceRole::kCopied;
 };
 
-class VmaEditor {
+class VmaEditor : public VmaFinder {
  public:
-  explicit VmaEditor(MmWriter& writer) : writer_(writer) {}
+  explicit VmaEditor(MmWriter& writer) : VmaFinder(writer.tree()), writer_(writer) {}
 
-  // -- Finding
-  // -------------------------------------------------------------------------------------
-
-  /// The first VMA that ends behind `addr` (Linux: find_vma), the one that contains it, the last
-  /// one that ends at or before it; or null.
-  [[nodiscard]] Vma* FindFrom(VirtAddr addr) const;
-  [[nodiscard]] Vma* At(VirtAddr addr) const;
-  [[nodiscard]] Vma* Before(VirtAddr addr) const;
-  [[nodiscard]] Vma* FirstIn(VirtRange range) const;
-  [[nodiscard]] Vma* Next(const Vma& vma) const { return FindFrom(vma.end()); }
-  [[nodiscard]] Vma* Previous(const Vma& vma) const { return Before(vma.start()); }
-
-  // -- Splitting
-  // -----------------------------------------------------------------------------------
+  // -- Splitting ---------------------------------------------------------------------------------
 
   /// Which part of a split VMA remains the old object.
   enum class Keep : uint8_t { kLower, kUpper };
@@ -66,16 +53,14 @@ class VmaEditor {
   /// The same without regard to max_map_count.
   [[nodiscard]] Result<void> SplitUnlimited(Vma& vma, VirtAddr addr, Keep keep);
 
-  // -- Changing
-  // ------------------------------------------------------------------------------------
+  // -- Changing ----------------------------------------------------------------------------------
 
   /// Gives `range`, which is inside `vma`, `flags`: merges it with neighbours that have them
   /// already, else splits it off. The result is marked and may be larger than `range`. ENOMEM: as
   /// it was, but for a split done. (Linux: vma_modify and what its callers do next)
   [[nodiscard]] Result<Vma*> Modify(Vma& vma, VirtRange range, VmaFlags flags);
 
-  // -- Adding
-  // --------------------------------------------------------------------------------------
+  // -- Adding ------------------------------------------------------------------------------------
 
   /// Which neighbours a new mapping may join.
   enum class Join : uint8_t { kBoth, kPreviousOnly };
@@ -91,8 +76,7 @@ class VmaEditor {
   /// Merge if that is allowed, else Insert.
   [[nodiscard]] Result<Vma*> Place(const VmaProposal& proposal, VmaRemoval* over = nullptr);
 
-  // -- Removing
-  // ------------------------------------------------------------------------------------
+  // -- Removing ----------------------------------------------------------------------------------
 
   /// Takes `vma` out of rmap. The first step of removal: no rmap walk finds it from now on.
   void UnlinkRmap(Vma& vma);

@@ -36,7 +36,6 @@ class Mapping {
     std::string name = {};  ///< as /proc/PID/maps shows it
     uint64_t inode = 0;     ///< likewise
     uint64_t bytes = 0;     ///< size; faults behind the last page get SIGBUS
-    bool writable = true;   ///< opened for writing: a shared mapping may be written
   };
 
   /// With one reference, the caller's. `frames` and `heap` outlive it and its grace period.
@@ -53,7 +52,6 @@ class Mapping {
   [[nodiscard]] Kind kind() const { return options_.kind; }
   [[nodiscard]] const std::string& name() const { return options_.name; }
   [[nodiscard]] uint64_t inode() const { return options_.inode; }
-  [[nodiscard]] bool writable() const { return options_.writable; }
   /// The number of pages: faults at or behind this index get SIGBUS.
   [[nodiscard]] uint64_t page_count() const {
     return (options_.bytes >> kPageShift) + (IsPageAligned(options_.bytes) ? 0 : 1);

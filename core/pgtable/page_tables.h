@@ -264,7 +264,8 @@ class PageTables {
   MmCounters& counters_;
   uint32_t levels_;
   Folio* root_ = nullptr;  // constant after Init
-  SpinLock<LockRank::kPageTable> page_table_lock_;
+  // Apart from what every walk reads.
+  alignas(kCacheLinePad) SpinLock<LockRank::kPageTable> page_table_lock_;
 };
 
 }  // namespace faultline

@@ -38,7 +38,6 @@ TEST_F(MappingTest, KnowsWhatItWasMadeWith) {
   EXPECT_EQ(mapping.kind(), Mapping::Kind::kFile);
   EXPECT_EQ(mapping.name(), "/lib/libc.so");
   EXPECT_EQ(mapping.inode(), 7u);
-  EXPECT_TRUE(mapping.writable());
   mapping.Put();
 }
 
