@@ -213,7 +213,14 @@ TEST(ShrinkTest, FindsALineThatIsMissing) {
                                          }));
   const SessionResult result = RunProbed(options);
   ASSERT_TRUE(result.failure) << Explain(options, result);
-  EXPECT_LE(result.failure->ops.size(), 4) << Explain(options, result);
+  // Not always 4 operations: one mremap may make two lines, and then it takes more to undo that.
+  const std::vector<Operation>& ops = result.failure->ops;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    std::vector<Operation> fewer = ops;
+    fewer.erase(fewer.begin() + static_cast<ptrdiff_t>(i));
+    EXPECT_EQ(Replay(options, fewer).difference, "") << "operation " << i << " is not needed\n"
+                                                     << Explain(options, result);
+  }
 }
 
 TEST(ShrinkTest, WhatIsPrintedCanBeReplayed) {
