@@ -51,6 +51,7 @@ std::vector<Mm*> MmList::Snapshot() {
 }
 
 Result<Mm*> Mm::Create(const MmServices& services, const MmOptions& options) {
+  if (!IsAllowed(options.fault)) return Errno::kEinval;
   MM_ASSIGN_OR_RETURN(void* const memory, services.heap.Allocate(sizeof(Mm), alignof(Mm)));
   Mm* const mm = new (memory) Mm(services, options);
   Result<void> ready = mm->tree_.Init();

@@ -24,6 +24,7 @@
 #include "core/base/result.h"
 #include "core/base/types.h"
 #include "core/fault/fault.h"
+#include "core/fault/fault_options.h"
 #include "core/fault/mmu.h"
 #include "core/folio/frame_allocator.h"
 #include "core/mm/abi.h"
@@ -69,6 +70,7 @@ struct MmServices {
 
 /// How an Mm is set up; constant afterwards.
 struct MmOptions {
+  FaultOptions fault;              ///< locking scheme and table policies
   uint32_t page_table_levels = 4;  ///< 4 or 5
   uint64_t max_map_count = 65530;  ///< vm.max_map_count
   /// The lowest address that placement gives: vm.mmap_min_addr or, if greater, what the kernel was
@@ -137,7 +139,8 @@ class MmWriter;
 
 class Mm : public ListNode<InMachine> {
  public:
-  /// With one user, the caller. ENOMEM leaves nothing behind.
+  /// With one user, the caller. EINVAL if WhyRefused(options.fault), which says why; ENOMEM leaves
+  /// nothing behind.
   [[nodiscard]] static Result<Mm*> Create(const MmServices& services, const MmOptions& options);
   Mm(const Mm&) = delete;
   Mm& operator=(const Mm&) = delete;

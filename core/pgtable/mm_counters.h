@@ -5,11 +5,10 @@
 // reader adds them up (Linux: percpu_counter). Guarantee: exact whenever nobody is counting.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "core/base/build.h"
-#include "core/sync/sync.h"
+#include "core/observe/sharded_counters.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -21,30 +20,14 @@ enum class MmCounter : uint8_t {
   kCount
 };
 
-class MmCounters {
+class MmCounters : public ShardedCounters<MmCounter> {
  public:
-  explicit MmCounters(const CpuSet& cpus) : shards_(cpus) {}
+  using ShardedCounters::ShardedCounters;
 
-  void Add(MmCounter counter, int64_t amount) {
-    auto& shard = shards_.Of(CurrentTask().cpu() % shards_.size());
-    // Relaxed: a statistic. Atomic since a CPU slot may be shared by tasks.
-    shard[static_cast<size_t>(counter)].FetchAdd(amount, kRelaxed);
-  }
-  [[nodiscard]] int64_t Sum(MmCounter counter) const {
-    int64_t sum = 0;
-    for (uint32_t cpu = 0; cpu < shards_.size(); ++cpu) {
-      sum += shards_.Of(cpu)[static_cast<size_t>(counter)].Peek();
-    }
-    return sum;
-  }
   /// Pages that are resident (Linux: get_mm_rss).
   [[nodiscard]] int64_t Rss() const {
     return Sum(MmCounter::kAnonPages) + Sum(MmCounter::kFilePages) + Sum(MmCounter::kShmemPages);
   }
-
- private:
-  using Shard = std::array<Atomic<int64_t>, static_cast<size_t>(MmCounter::kCount)>;
-  PerCpu<Shard> shards_;
 };
 
 }  // namespace faultline

@@ -27,6 +27,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 class LockStatsShard;
+class FaultEventRing;
 
 class Task {
  public:
@@ -86,6 +87,11 @@ class Task {
   uint32_t waiting_holder = 0;      ///< who held `waiting_for` when the wait began; 0 if unknown
   uint32_t preempt_off = 0;         ///< depth of PreemptOff scopes
   LockStatsShard* stats = nullptr;  ///< this task's share of the statistics; owned by the registry
+
+  // -- For the layers above; touched by the task alone ----------------------------------------
+
+  uint32_t alloc_scope = 0;  ///< what its allocations may not do (core/folio/alloc_scope.h)
+  FaultEventRing* fault_events = nullptr;  ///< where its faults are recorded; not owned; null: not
 
  private:
   friend class TaskRegistry;  // native: gives out ids and slots

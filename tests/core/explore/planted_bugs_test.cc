@@ -64,7 +64,7 @@ ViolationKind ExpectedKind(const Planted& planted) {
                                                  : ViolationKind::kDeadlock;
     case Mutant::kStaleTypeStablePointer:
       return ViolationKind::kStaleReference;
-    case Mutant::kNone:
+    default:
       break;
   }
   ADD_FAILURE() << "this table misses mutant " << Name(planted.mutant);
