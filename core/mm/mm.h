@@ -70,7 +70,7 @@ struct MmServices {
 
 /// How an Mm is set up; constant afterwards.
 struct MmOptions {
-  FaultOptions fault;              ///< locking scheme and table policies
+  FaultOptions fault = {};         ///< locking scheme and table policies
   uint32_t page_table_levels = 4;  ///< 4 or 5
   uint64_t max_map_count = 65530;  ///< vm.max_map_count
   /// The lowest address that placement gives: vm.mmap_min_addr or, if greater, what the kernel was
