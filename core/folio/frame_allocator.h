@@ -31,16 +31,10 @@
 #include "core/folio/buddy.h"
 #include "core/folio/folio.h"
 #include "core/folio/frame_memory.h"
+#include "core/folio/gfp.h"
 #include "core/sync/sync.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
-
-/// How an allocation may get its frame (Linux: gfp_t). Watermarks and reclaim come with the
-/// table-allocation policies; until then a value only says what the caller could bear.
-enum class Gfp : uint8_t {
-  kKernel,  ///< may sleep and reclaim
-  kNowait,  ///< must not sleep; failing is fine
-};
 
 class FrameAllocator {
  public:
@@ -70,6 +64,7 @@ class FrameAllocator {
   /// heap's). Any context with Gfp::kNowait.
   [[nodiscard]] Result<Folio*> Allocate(FrameUse use, Gfp gfp,
                                         SourceLoc where = SourceLoc::Current());
+  uint64_t Reclaim() { return 0; }
   /// Drops one reference, or several; frees the frame with the last one. Any context.
   void Put(Folio& folio, uint32_t references = 1, SourceLoc where = SourceLoc::Current()) {
     if (folio.DropReferences(references)) Free(folio, where);

@@ -31,11 +31,7 @@ void Mm::DropUser() {
   Put();
 }
 
-void Mm::Get() { count_.FetchAdd(1, kRelaxed); }  // relaxed: the caller has one already
-
-void Mm::Put() {
-  // Release and acquire as in DropUser.
-  if (count_.FetchSub(1, kAcqRel) != 1) return;
+void Mm::FreeMemory() {
   Heap& heap = services_.heap;
   this->~Mm();
   heap.Free(this, sizeof(Mm), alignof(Mm));
@@ -73,6 +69,7 @@ void Mm::TearDown() {
     vmas.push_back(*vma);
   }
   for (Vma& vma : vmas) {
+    vma.Detach();
     ZapRange(tables_, gather, vma.range(), {.drop_markers = true});
     editor.UnlinkRmap(vma);
   }

@@ -59,6 +59,7 @@ Result<Vma*> ProtectVma(VmaEditor& editor, TlbGather& gather, Vma& vma, VirtRang
   MM_ASSIGN_OR_RETURN(Vma* const changed, editor.Modify(vma, part, flags));
   writer.Account(old, -static_cast<int64_t>(part.pages()));
   writer.Account(flags, static_cast<int64_t>(part.pages()));
+  writer.AwaitFaults();
   // Private memory stays write-protected here: the next write fault decides about copying.
   ProtectRange(writer.tables(), gather, part,
                LeafBits(IsAccessible(flags), (flags & (kWrite | kShared)) == (kWrite | kShared),

@@ -207,6 +207,7 @@ Result<VirtAddr> Remapper::Move(Vma& vma, const RemapArgs& args) {
   MM_ASSIGN_OR_RETURN(Vma* const moved, CopyVma(vma, args));
   writer_.Account(flags, static_cast<int64_t>(new_pages));
 
+  writer_.AwaitFaults();
   const MmServices& services = writer_.services();
   TlbGather gather(services.frames, services.heap, services.tlbs, writer_.tlb());
   const uint64_t bytes =
