@@ -46,8 +46,9 @@ struct FaultHold {
   explicit FaultHold(FaultRung first_rung) : rung(first_rung) {}
   VmaView view;  ///< after a successful Begin
   FaultRung rung;
-  LeaveReason reason = LeaveReason::kNone;  ///< why Begin, or a step, said no
-  FaultOutcome refusal = 0;                 ///< after a failed Begin: what ends the fault, if any
+  LeaveReason reason = LeaveReason::kNone;        ///< why Begin, or a step, said no
+  LeaveReason upgraded_for = LeaveReason::kNone;  ///< why it is on another rung than it began on
+  FaultOutcome refusal = 0;  ///< after a failed Begin: what ends the fault, if any
 };
 
 /// What every scheme has.

@@ -5,16 +5,15 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-bool MakesRetryWorthwhile(FaultTarget& target, LeaveReason reason) {
+bool PrepareRetry(FaultTarget& target, LeaveReason reason) {
   if (reason != LeaveReason::kNoTable && reason != LeaveReason::kNoPage) return false;
   switch (target.options.pgtable_alloc) {
     case TableAlloc::kPreallocAll:
     case TableAlloc::kPreallocMissing:
       return reason == LeaveReason::kNoTable;  // what is missing now is allocated ahead next time
     case TableAlloc::kNowaitReclaimRetry:
-      // Whoever frees meanwhile does our work, too (R4); a fruitless reclaim leaves it to the rungs
-      // below, which may wait for more.
-      target.stats.Count(FaultCounter::kReclaimRetries, 1);
+      // A fruitless reclaim leaves it to the rungs below, which may wait for more.
+      target.stats.Count(FaultCounter::kReclaimRetries);
       return target.frames.Reclaim() != 0;
     default:
       return false;

@@ -13,6 +13,7 @@
 
 #include "core/base/build.h"
 #include "core/fault/fault_path.h"
+#include "core/observe/fault_events.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -35,24 +36,33 @@ inline void CountRetried(FaultStats& stats, FaultRung rung, LeaveReason reason) 
 
 /// One try on one rung: Begin to End.
 template <FaultScheme S>
-RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc policy) {
+RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc policy,
+                FaultEventScope& event) {
   std::optional<AllocScope> task_flag;
   if (policy == TableAlloc::kTaskFlag) task_flag.emplace(AllocScope::kNowait);
   TableStock stock(target, policy);
   if (!stock.Prepare(request.addr).ok()) return {fault_bit::kOom, LeaveReason::kNone};
 
   typename S::Hold hold;
+  const FaultRung first = hold.rung;
   if (!S::Begin(target, request, hold)) {
     if (hold.refusal != 0) return {hold.refusal, LeaveReason::kNone};
-    CountAborted(target.stats, hold.rung, hold.reason);
+    CountAborted(target.stats, first, hold.reason);
+    event.Left(first, hold.reason);
     return {fault_bit::kRetry, hold.reason};
   }
+  event.Entered(first);
   const FaultOutcome outcome = HandleFault<S>(target, hold, request, stock);
   const FaultRung rung = hold.rung;
   const LeaveReason reason = hold.reason;
+  if (rung != first) {
+    event.Left(first, hold.upgraded_for);
+    event.Entered(rung);
+  }
   S::End(target, hold);
   if ((outcome & fault_bit::kRetry) != 0) {
     CountRetried(target.stats, rung, reason);
+    event.Left(rung, reason);
   } else {
     target.stats.Succeeded(rung);
   }
@@ -72,47 +82,61 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   }
 }
 
-/// What the policy does before the same rung is tried again; false if it does not do that.
-[[nodiscard]] bool MakesRetryWorthwhile(FaultTarget& target, LeaveReason reason);
+/// Whether the policy makes something of a second try of the same rung: does what it does in
+/// between. No lock is held; may sleep.
+[[nodiscard]] bool PrepareRetry(FaultTarget& target, LeaveReason reason);
 
 /// A lower rung, and those below it. `reason` is why the one above was left.
 template <class S>
-FaultOutcome ClimbDown(FaultTarget& target, const FaultRequest& request, LeaveReason reason) {
+FaultOutcome ClimbDown(FaultTarget& target, const FaultRequest& request, LeaveReason reason,
+                       FaultEventScope& event) {
   if constexpr (!kIsLastRung<S>) {
     if (!IsCuredByVmaLock(reason)) {
-      return ClimbDown<typename S::Fallback>(target, request, reason);
+      return ClimbDown<typename S::Fallback>(target, request, reason, event);
     }
   }
-  const RungEnd end = TryRung<S>(target, request, TableAlloc::kEager);
+  const RungEnd end = TryRung<S>(target, request, TableAlloc::kEager, event);
   if constexpr (!kIsLastRung<S>) {
     if ((end.outcome & fault_bit::kRetry) != 0) {
-      return ClimbDown<typename S::Fallback>(target, request, end.reason);
+      return ClimbDown<typename S::Fallback>(target, request, end.reason, event);
     }
   }
   return end.outcome;
 }
 
-/// One fault, from the top rung down.
+/// The scheme's own rung, and those below it.
 template <FaultScheme S>
-FaultOutcome Fault(FaultTarget& target, const FaultRequest& request) {
+FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventScope& event) {
+  const TableAlloc policy = target.options.pgtable_alloc;
   if constexpr (kIsLastRung<S>) {
-    const RungEnd end = TryRung<S>(target, request, target.options.pgtable_alloc);
+    const RungEnd end = TryRung<S>(target, request, policy, event);
     if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
-    return TryRung<S>(target, request, TableAlloc::kEager).outcome;  // without the task's flag
+    return TryRung<S>(target, request, TableAlloc::kEager, event).outcome;  // without a task flag
   } else {
     LeaveReason reason = LeaveReason::kKernelMode;
     if (request.mode == FaultMode::kUser) {
       for (int tries = 0;; ++tries) {
-        const RungEnd end = TryRung<S>(target, request, target.options.pgtable_alloc);
+        const RungEnd end = TryRung<S>(target, request, policy, event);
         if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
         reason = end.reason;
-        if (tries == kTopRungTries || !MakesRetryWorthwhile(target, reason)) break;
+        if (tries == kTopRungTries || !PrepareRetry(target, reason)) break;
       }
     } else {
-      target.stats.Left(typename S::Hold().rung, reason);
+      const FaultRung rung = typename S::Hold().rung;
+      target.stats.Left(rung, reason);
+      event.Left(rung, reason);
     }
-    return ClimbDown<typename S::Fallback>(target, request, reason);
+    return ClimbDown<typename S::Fallback>(target, request, reason, event);
   }
+}
+
+/// One fault: the function of a scheme.
+template <FaultScheme S>
+FaultOutcome Fault(FaultTarget& target, const FaultRequest& request) {
+  FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
+  const FaultOutcome outcome = Climb<S>(target, request, event);
+  event.SetOutcome(outcome);
+  return outcome;
 }
 
 }  // namespace faultline

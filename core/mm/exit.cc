@@ -57,6 +57,7 @@ void Mm::DetachTask(Task& task) {
 /// Linux: exit_mmap. Nobody else uses the mm, and nobody can wait for this task: it is not
 /// killable.
 void Mm::TearDown() {
+  const ActivityScope activity(Activity::kExit);
   // A task that was killed still has to clean up, so the wait for the lock cannot be killable; it
   // would not be a wait, either, since there is no other user.
   MmWriter writer(*this, MmWriter::Unkillable{});

@@ -74,6 +74,7 @@ class Forker {
 }  // namespace
 
 Result<Mm*> Mm::Fork() {
+  const ActivityScope activity(Activity::kFork);
   MmWriter parent(*this);
   if (!parent.held()) return Errno::kEintr;
   MM_ASSIGN_OR_RETURN(Mm* const child, Create(services_, options_));

@@ -87,6 +87,7 @@ Result<void> Mm::Import(VirtRange range, VmaFlags flags, Mapping* mapping, PageI
 }
 
 void Mm::ForEachVma(const std::function<void(const MapsLine&)>& visit) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return;
   for (const Vma* vma = reader.FindFrom(VirtAddr(0)); vma != nullptr;
@@ -98,12 +99,14 @@ void Mm::ForEachVma(const std::function<void(const MapsLine&)>& visit) {
 }
 
 PageView Mm::View(VirtAddr page) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return {};
   return ViewPage(fault_target_, page);
 }
 
 void Mm::ForEachPage(VirtRange range, const std::function<void(VirtAddr, const PageView&)>& visit) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return;
   for (VirtAddr page = range.start(); page < range.end();) {

@@ -28,6 +28,7 @@
 #include "core/fault/mmu.h"
 #include "core/folio/frame_allocator.h"
 #include "core/mm/abi.h"
+#include "core/observe/activity.h"
 #include "core/pagecache/mapping.h"
 #include "core/pgtable/page_tables.h"
 #include "core/pgtable/tlb.h"

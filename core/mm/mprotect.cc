@@ -89,6 +89,7 @@ Result<void> ProtectAll(VmaEditor& editor, TlbGather& gather, VirtRange range, V
 }  // namespace
 
 Result<void> Mm::Mprotect(VirtAddr addr, uint64_t length, uint64_t prot) {
+  const ActivityScope activity(Activity::kMprotect);
   const bool grows_down = (prot & kProtGrowsDown) != 0;
   const bool grows_up = (prot & kProtGrowsUp) != 0;
   if (grows_down && grows_up) return Errno::kEinval;

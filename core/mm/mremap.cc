@@ -296,6 +296,7 @@ Result<VirtAddr> Remapper::MoveAll(const RemapArgs& args) {
 
 Result<VirtAddr> Mm::Mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint64_t flags,
                             VirtAddr new_addr) {
+  const ActivityScope activity(Activity::kMremap);
   if ((flags & ~(kMremapMayMove | kMremapFixed | kMremapDontUnmap)) != 0) return Errno::kEinval;
   if (!IsPageAligned(addr)) return Errno::kEinval;
   // Lengths that wrap become 0, as in Linux.

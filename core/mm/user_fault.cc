@@ -36,6 +36,7 @@ AccessOutcome GrowAndFault(MmWriter& writer, const FaultRequest& request) {
 
 /// A fault below a VMA that grows down (Linux: the slow half of lock_mm_and_find_vma).
 AccessOutcome FaultBelowStack(Mm& mm, const FaultRequest& request) {
+  const ActivityScope activity(Activity::kStackGrowth);
   if (MutantOn(Mutant::kM7) || MutantOn(Mutant::kM13)) {
     MmWriter reader(mm, MmWriter::GrowsUnderReadLock{});
     return GrowAndFault(reader, request);
@@ -56,6 +57,7 @@ bool IsCanonical(VirtAddr addr, uint32_t levels) {
 }  // namespace
 
 AccessOutcome Mm::Fault(const FaultRequest& request) {
+  const ActivityScope activity(Activity::kFault);
   if (!IsCanonical(request.addr, tables_.levels())) return Segv(abi::kSiKernel, VirtAddr(0));
   if (request.addr >= tables_.task_size()) return Segv(abi::kSegvMapErr, request.addr);
   const FaultOutcome outcome = fault_(fault_target_, request);

@@ -29,6 +29,7 @@ bool RcuContinueScheme::Upgrade(FaultTarget& target, Hold& hold, LeaveReason why
   hold.section.reset();
   target.stats.Left(hold.rung, why);
   hold.rung = FaultRung::kVmaLock;
+  hold.upgraded_for = why;
   return true;
 }
 
