@@ -14,7 +14,7 @@ bool PrepareRetry(FaultTarget& target, LeaveReason reason) {
     case TableAlloc::kNowaitReclaimRetry:
       // A fruitless reclaim leaves it to the rungs below, which may wait for more.
       target.stats.Count(FaultCounter::kReclaimRetries);
-      return target.frames.Reclaim() != 0;
+      return target.frames.Reclaim(Gfp::kKernel) != 0;
     default:
       return false;
   }
