@@ -71,12 +71,14 @@ Window Rounds::CleanWindow(const Cell& cell, const RoundOptions& options) {
 
 Spread Rounds::Of(size_t cell, Figure figure) const {
   std::vector<double> values;
+  values.reserve(windows_[cell].size());
   for (const Window& window : windows_[cell]) values.push_back((window.*figure)());
   return SpreadOf(std::move(values));
 }
 
 Spread Rounds::Ratio(size_t cell, size_t by, Figure figure) const {
   std::vector<double> values;
+  values.reserve(windows_[cell].size());
   for (size_t round = 0; round < windows_[cell].size(); ++round) {
     values.push_back((windows_[cell][round].*figure)() / (windows_[by][round].*figure)());
   }

@@ -69,7 +69,7 @@ size_t AddWindow(Rounds& rounds, Lab& lab, World& world, WindowSpec spec) {
 void NoteWindows(const Rounds& rounds, const RoundOptions& options, Report& report) {
   const WindowTally& tally = rounds.tally();
   report.Note(absl::StrFormat(
-      "%d windows of %.2f s kept, %d of each row; %d measured again because others used more than "
+      "%d windows of %.3g s kept, %d of each row; %d measured again because others used more than "
       "%.2f core; %d kept in spite of that",
       tally.kept, options.window_seconds, options.rounds, tally.redone, options.foreign_cores,
       tally.dirty));
@@ -140,18 +140,12 @@ class RateTable {
   }
 
   void AddAims(std::vector<Aim>& aims) const {
-    for (const RateCell& cell : cells_) {
-      if (!cell.who.scheme) continue;
-      const SchemeName scheme = lab_.options().schemes[*cell.who.scheme].scheme;
-      if (cell.threads == 1 && cell.layout == Layout::kOneVma && IsStoreFree(scheme)) {
-        const bool tag = cell.contents == PageContents::kTag;
-        aims.push_back(
-            {absl::StrFormat("%s, %s, 1 thread: ns per fault", Name(scheme), tag ? "tag" : "bytes"),
-             rounds_.Of(cell.id, &Window::NsPerFault).median, Aim::Sense::kAtMost,
-             tag ? 80.0 : 480.0});
+    for (const PageContents contents : kContents) {
+      for (const RateCell& cell : cells_) {
+        if (cell.contents == contents) AddCostAim(cell, aims);
       }
-      if (cell.threads == 2 && cell.contents == PageContents::kTag) AddScalingAim(cell, aims);
     }
+    for (const RateCell& cell : cells_) AddScalingAim(cell, aims);
   }
 
  private:
@@ -192,14 +186,26 @@ class RateTable {
     const std::optional<Spread> scaling = ByOneThread(cell);
     const std::optional<Spread> by_mmap_lock = ByMmapLock(cell);
     report.Row({Text(cell.contents == PageContents::kTag ? "tag" : "bytes"),
-                Text(cell.layout == Layout::kOneVma ? "one" : "own"), Number(cell.threads, 0),
+                Text(cell.layout == Layout::kOneVma ? "one" : "own"), Number(cell.threads),
                 Text(cell.who.NameIn(lab_.options())), Number(ns.median, 1), Range(ns, 1),
                 Number(rounds_.Of(cell.id, &Window::FaultsPerSecond).median / 1e6, 2),
                 Number(MedianOf(scaling), 2), Range(scaling, 2), Number(MedianOf(by_mmap_lock), 2),
                 Range(by_mmap_lock, 2)});
   }
 
+  void AddCostAim(const RateCell& cell, std::vector<Aim>& aims) const {
+    if (!cell.who.scheme || cell.threads != 1 || cell.layout != Layout::kOneVma) return;
+    const SchemeName scheme = lab_.options().schemes[*cell.who.scheme].scheme;
+    if (!IsStoreFree(scheme)) return;
+    const bool tag = cell.contents == PageContents::kTag;
+    aims.push_back(
+        {absl::StrFormat("%s, %s, 1 thread: ns per fault", Name(scheme), tag ? "tag" : "bytes"),
+         rounds_.Of(cell.id, &Window::NsPerFault).median, Aim::Sense::kAtMost, tag ? 80.0 : 480.0});
+  }
+
+  /// In `tag`: with `bytes`, zeroing hides what schemes cost.
   void AddScalingAim(const RateCell& cell, std::vector<Aim>& aims) const {
+    if (!cell.who.scheme || cell.threads != 2 || cell.contents != PageContents::kTag) return;
     const SchemeName scheme = lab_.options().schemes[*cell.who.scheme].scheme;
     const bool own = cell.layout == Layout::kOwnVmas;
     const bool expected = own ? scheme != SchemeName::kMmapLock : IsStoreFree(scheme);
@@ -250,56 +256,89 @@ Value KiloMapperOps(const Rounds& rounds, size_t cell) {
   return Number(rounds.Of(cell, &Window::MapperOpsPerSecond).median / 1e3, 1);
 }
 
-}  // namespace
+class MapperTable {
+ public:
+  explicit MapperTable(Lab& lab) : lab_(lab) {
+    for (const Who who : SchemesAndKernel(lab.options(), lab.options().kernel)) {
+      Group group{who, {}};
+      for (size_t i = 0; i < kNeighbours.size(); ++i) {
+        World& world = who.WorldIn(lab, PageContents::kTag);
+        group.ids[i] = AddWindow(rounds_, lab, world, {.neighbour = kNeighbours[i]});
+      }
+      groups_.push_back(group);
+    }
+  }
 
-void PrintMappers(Lab& lab, Report& report, std::vector<Aim>& aims) {
-  constexpr std::array kNeighbours{Neighbour::kSpins, Neighbour::kFarMapper,
-                                   Neighbour::kMergingMapper};
-  struct Row {
+  void Measure() { rounds_.Run(lab_.options().rounds, "beside a mapper"); }
+
+  void Print(Report& report) const {
+    report.Begin("beside_mapper",
+                 "One thread's faults (tag) beside another that spins, or maps and unmaps 64 KiB; "
+                 "ratio: of M/s; left: faults in 100 that left the first rung",
+                 {{"scheme", "scheme", -12},
+                  {"neighbour", "neighbour", -15},
+                  {"ns", "ns", 8},
+                  {"m_faults_per_s", "M/s", 7},
+                  {"of_undisturbed", "of spins", 8},
+                  {"of_undisturbed_range", "min - max", 12},
+                  {"left_top_rung_percent", "left %", 7},
+                  {"mapper_k_ops_per_s", "mapper k/s", 10}});
+    for (const Group& group : groups_) {
+      for (size_t i = 0; i < kNeighbours.size(); ++i) PrintRow(group, i, report);
+    }
+    if (lab_.options().kernel) report.Note(kKernelNote);
+    NoteWindows(rounds_, lab_.options().rounds, report);
+  }
+
+  void AddAims(std::vector<Aim>& aims) const {
+    for (const Group& group : groups_) {
+      if (!group.who.scheme) continue;
+      const SchemeName scheme = lab_.options().schemes[*group.who.scheme].scheme;
+      if (scheme == SchemeName::kMmapLock || scheme == SchemeName::kSpfMmSeq) continue;
+      aims.push_back(
+          {absl::StrFormat("%s beside a far mapper, by undisturbed", faultline::Name(scheme)),
+           ByUndisturbed(group, kFarMapper).median, Aim::Sense::kAtLeast, 0.7});
+    }
+  }
+
+ private:
+  static constexpr std::array kNeighbours{Neighbour::kSpins, Neighbour::kFarMapper,
+                                          Neighbour::kMergingMapper};
+  static constexpr size_t kUndisturbed = 0;
+  static constexpr size_t kFarMapper = 1;
+
+  struct Group {
     Who who;
     std::array<size_t, kNeighbours.size()> ids;
   };
-  Rounds rounds;
-  std::vector<Row> rows;
-  for (const Who who : SchemesAndKernel(lab.options(), lab.options().kernel)) {
-    Row row{who, {}};
-    for (size_t i = 0; i < kNeighbours.size(); ++i) {
-      World& world = who.WorldIn(lab, PageContents::kTag);
-      row.ids[i] = AddWindow(rounds, lab, world, {.neighbour = kNeighbours[i]});
-    }
-    rows.push_back(row);
-  }
-  rounds.Run(lab.options().rounds, "beside a mapper");
 
-  report.Begin("beside_mapper",
-               "One thread's faults (tag) beside another that spins, or maps and unmaps 64 KiB; "
-               "ratio: of M/s; left: faults in 100 that left the first rung",
-               {{"scheme", "scheme", -12},
-                {"neighbour", "neighbour", -15},
-                {"ns", "ns", 8},
-                {"m_faults_per_s", "M/s", 7},
-                {"of_undisturbed", "of spins", 8},
-                {"of_undisturbed_range", "min - max", 12},
-                {"left_top_rung_percent", "left %", 7},
-                {"mapper_k_ops_per_s", "mapper k/s", 10}});
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < kNeighbours.size(); ++i) {
-      const size_t id = row.ids[i];
-      const Spread share = rounds.Ratio(id, row.ids[0], &Window::FaultsPerSecond);
-      report.Row({Text(row.who.NameIn(lab.options())), Text(std::string(Name(kNeighbours[i]))),
-                  Number(rounds.Of(id, &Window::NsPerFault).median, 1),
-                  Number(rounds.Of(id, &Window::FaultsPerSecond).median / 1e6, 2),
-                  Number(share.median, 2), Range(share, 2), LeftTopRung(rounds, id),
-                  kNeighbours[i] == Neighbour::kSpins ? NoFigure() : KiloMapperOps(rounds, id)});
-      if (!row.who.scheme || kNeighbours[i] != Neighbour::kFarMapper) continue;
-      const SchemeName scheme = lab.options().schemes[*row.who.scheme].scheme;
-      if (scheme == SchemeName::kMmapLock || scheme == SchemeName::kSpfMmSeq) continue;
-      aims.push_back({absl::StrFormat("%s beside a far mapper, by undisturbed", Name(scheme)),
-                      share.median, Aim::Sense::kAtLeast, 0.7});
-    }
+  [[nodiscard]] Spread ByUndisturbed(const Group& group, size_t neighbour) const {
+    return rounds_.Ratio(group.ids[neighbour], group.ids[kUndisturbed], &Window::FaultsPerSecond);
   }
-  if (lab.options().kernel) report.Note(kKernelNote);
-  NoteWindows(rounds, lab.options().rounds, report);
+
+  void PrintRow(const Group& group, size_t neighbour, Report& report) const {
+    const size_t id = group.ids[neighbour];
+    const Spread share = ByUndisturbed(group, neighbour);
+    report.Row({Text(group.who.NameIn(lab_.options())),
+                Text(std::string(Name(kNeighbours[neighbour]))),
+                Number(rounds_.Of(id, &Window::NsPerFault).median, 1),
+                Number(rounds_.Of(id, &Window::FaultsPerSecond).median / 1e6, 2),
+                Number(share.median, 2), Range(share, 2), LeftTopRung(rounds_, id),
+                neighbour == kUndisturbed ? NoFigure() : KiloMapperOps(rounds_, id)});
+  }
+
+  Lab& lab_;
+  Rounds rounds_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace
+
+void PrintMappers(Lab& lab, Report& report, std::vector<Aim>& aims) {
+  MapperTable table(lab);
+  table.Measure();
+  table.Print(report);
+  table.AddAims(aims);
 }
 
 // -- Against the mapper's duty --------------------------------------------------------------------
@@ -377,7 +416,7 @@ class DutyTable {
     const size_t id = column.ids[duty];
     const Spread share = rounds_.Ratio(id, column.ids[0], &Window::FaultsPerSecond);
     const std::optional<Spread> spf = SpfBy(duty, column);
-    report.Row({Number(kDuties[duty], 0), Text(std::string(faultline::Name(column.name))),
+    report.Row({Number(kDuties[duty]), Text(std::string(faultline::Name(column.name))),
                 KiloMapperOps(rounds_, id),
                 Number(rounds_.Of(id, &Window::FaultsPerSecond).median / 1e6, 2),
                 Number(share.median, 2), Range(share, 2), LeftTopRung(rounds_, id),
@@ -402,8 +441,8 @@ class DutyTable {
       if (column.name == SchemeName::kSpfMmSeq) continue;
       const size_t from = SlowerFrom(column);
       report.Row({Text(std::string(faultline::Name(column.name))),
-                  from == 0 ? NoFigure() : Number(kDuties[from - 1], 0),
-                  from == kDuties.size() ? NoFigure() : Number(kDuties[from], 0)});
+                  from == 0 ? NoFigure() : Number(kDuties[from - 1]),
+                  from == kDuties.size() ? NoFigure() : Number(kDuties[from])});
     }
   }
 

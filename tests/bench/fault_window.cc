@@ -63,7 +63,6 @@ class FaultWindow {
 
   Window Run(Crew& crew) {
     const int neighbours = spec_.neighbour == Neighbour::kNone ? 0 : 1;
-    start_ns_ = NowNs();
     crew.Run(spec_.threads + neighbours,
              [this](int index) { index < spec_.threads ? Fault(index) : Disturb(); });
     return window_;
@@ -105,9 +104,12 @@ class FaultWindow {
 
   void ClosePhase(bool counts) {
     const uint64_t mapper_after = mapper_ops_.load(std::memory_order_relaxed);  // a statistic
+    if (!counts) {
+      start_ns_ = NowNs();
+      return;
+    }
     const double elapsed = 1e-9 * static_cast<double>(NowNs() - start_ns_);
-    done_ = counts && elapsed >= spec_.seconds;  // read by the others behind the next gate
-    if (!counts) return;
+    done_ = elapsed >= spec_.seconds;  // read by the others behind the next gate
     AddDifference(window_.counts, counts_before_, world_.Counts());
     window_.mapper_ops += mapper_after - mapper_before_;
     int64_t start_ns = runs_.front().start_ns;
@@ -164,10 +166,10 @@ class FaultWindow {
   const WindowSpec spec_;
   Gate gate_;
   const bool ends_with_first_;
-  int64_t start_ns_ = 0;
   std::vector<PartRun> runs_;
   // Thread 0's books; the gates order them.
   Window window_;
+  int64_t start_ns_ = 0;  ///< when the first phase, which does not count, was over
   FaultCounts counts_before_{};
   uint64_t mapper_before_ = 0;
   bool done_ = false;

@@ -67,7 +67,7 @@ struct WindowSpec {
   Neighbour neighbour = Neighbour::kNone;
   double mapper_period_ns = 0;  ///< from one map and unmap to the next, at least; 0: no pause
   bool settle = false;          ///< World::Settle after each phase
-  double seconds = 0.15;        ///< of phases, with all that is not timed; one is counted at least
+  double seconds = 0.15;        ///< of counted phases, with all that is not timed; one at least
 };
 
 /// What a window measured; sums over its phases.

@@ -24,6 +24,7 @@ struct Value {
 };
 
 [[nodiscard]] Value Text(std::string text);
+[[nodiscard]] inline Value Number(int number) { return {std::to_string(number), number}; }
 [[nodiscard]] Value Number(double number, int digits);
 [[nodiscard]] Value Number(std::optional<double> number, int digits);
 /// Smallest and largest.
