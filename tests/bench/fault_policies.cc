@@ -12,6 +12,7 @@
 
 #include <absl/strings/str_format.h>
 
+#include "tests/bench/fault_cells.h"
 #include "tests/bench/fault_tables.h"
 
 namespace faultline::bench {
@@ -87,7 +88,7 @@ class PolicyTable {
                   {"oom_per_1000", "oom", 7}});
     for (const Group& group : groups_) PrintGroup(group, report);
     report.Note("-: not counted, no such machine yet, or refused under this scheme");
-    NoteWindows(rounds_, options_.rounds, report);
+    NoteWindows("policies", rounds_, options_.rounds, report);
   }
 
  private:

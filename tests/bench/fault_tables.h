@@ -33,9 +33,4 @@ void PrintAims(const std::vector<Aim>& aims, Report& report);
 /// E13).
 void PrintPolicies(const FaultBenchOptions& options, const FaultOptions& scheme, Report& report);
 
-/// Below a table: how its windows went.
-void NoteWindows(const Rounds& rounds, const RoundOptions& options, Report& report);
-/// `count` per `per` of the window's faults.
-[[nodiscard]] std::optional<double> Per(double per, const Window& window, FaultCount count);
-
 }  // namespace faultline::bench

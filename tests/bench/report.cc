@@ -70,8 +70,9 @@ void Report::Row(const std::vector<Value>& values) const {
   std::fflush(stdout);
 }
 
-void Report::Note(const std::string& text) const {
+void Report::Note(const std::string& text, const nlohmann::ordered_json& json) const {
   if (output_ == Output::kTable) absl::PrintF("%s\n", text);
+  if (output_ == Output::kJson && !json.is_null()) absl::PrintF("%s\n", json.dump());
 }
 
 }  // namespace faultline::bench

@@ -48,8 +48,8 @@ class Report {
   void Begin(std::string name, const std::string& heading, std::vector<Column> columns);
   /// As many values as columns.
   void Row(const std::vector<Value>& values) const;
-  /// A line of text below a table; not in JSON.
-  void Note(const std::string& text) const;
+  /// Below a table: a line of text, or with --json the object, if there is one.
+  void Note(const std::string& text, const nlohmann::ordered_json& json = nullptr) const;
 
  private:
   Output output_;
