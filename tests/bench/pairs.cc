@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <barrier>
-#include <chrono>
 #include <ctime>
 #include <fstream>
 #include <thread>
@@ -62,17 +61,17 @@ Window RunWindow(const Subject& subject, int threads, double seconds) {
     });
   }
   ready.arrive_and_wait();
-  const double busy_before = MachineBusySeconds() - OwnCpuSeconds();
+  const ForeignMeter meter;
   const Clock::time_point start = Clock::now();
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   stop.store(true, std::memory_order_relaxed);  // relaxed: join orders the counts
   const double elapsed = SecondsSince(start);
-  const double foreign = MachineBusySeconds() - OwnCpuSeconds() - busy_before;
+  const double foreign_cores = meter.Cores();
   for (std::thread& worker : workers) worker.join();
   uint64_t operations = 0;
   for (const uint64_t count : counts) operations += count;
   return {.ns_per_op = 1e9 * elapsed * threads / static_cast<double>(std::max(operations, 1ul)),
-          .foreign_cores = foreign / elapsed};
+          .foreign_cores = foreign_cores};
 }
 
 /// A window that others left alone, or the last of the attempts.
@@ -91,6 +90,15 @@ double CleanWindow(const Subject& subject, int threads, const PairOptions& optio
   }
 }
 
+}  // namespace
+
+void PinToCpu(int index) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<unsigned>(index) % std::max(1u, std::thread::hardware_concurrency()), &cpus);
+  pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
+
 Spread SpreadOf(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t half = values.size() / 2;
@@ -99,13 +107,11 @@ Spread SpreadOf(std::vector<double> values) {
   return {.median = median, .min = values.front(), .max = values.back()};
 }
 
-}  // namespace
+ForeignMeter::ForeignMeter()
+    : start_(Clock::now()), busy_before_(MachineBusySeconds() - OwnCpuSeconds()) {}
 
-void PinToCpu(int index) {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(static_cast<unsigned>(index) % std::max(1u, std::thread::hardware_concurrency()), &cpus);
-  pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+double ForeignMeter::Cores() const {
+  return (MachineBusySeconds() - OwnCpuSeconds() - busy_before_) / SecondsSince(start_);
 }
 
 PairResult RunPairs(const Subject& subject, const Subject& peer, int threads,

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -58,6 +59,22 @@ struct Spread {
   double median = 0;
   double min = 0;
   double max = 0;
+};
+
+/// Of values, at least one.
+[[nodiscard]] Spread SpreadOf(std::vector<double> values);
+
+/// Meters the CPU that others use from its construction on: what the machine was busy with, stolen
+/// time included, and this process was not. Exact to a few ticks of the kernel's accounting.
+class ForeignMeter {
+ public:
+  ForeignMeter();
+  /// Cores that others used so far, on average.
+  [[nodiscard]] double Cores() const;
+
+ private:
+  std::chrono::steady_clock::time_point start_;
+  double busy_before_;
 };
 
 struct PairResult {

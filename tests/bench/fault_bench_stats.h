@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What fault_bench knows of the core's own counts and of its memory pressure, in one place: a count
+// that the core does not keep, or a pressure that it cannot make, is "nothing" here and "-" in the
+// tables. Everything else in fault_bench works without them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "core/machine/machine.h"
+
+namespace faultline::bench {
+
+// -- Counts ---------------------------------------------------------------------------------------
+
+enum class FaultCount : uint8_t {
+  kLeftTopRung,       ///< faults that did not end on the first rung of their scheme
+  kTablesAllocated,   ///< page tables that faults allocated
+  kTablesThrownAway,  ///< of those, the ones given back unused
+  kTableFailures,     ///< tables that could not be had
+  kRetries,           ///< faults begun again
+  kReclaimEntries,    ///< direct reclaim entered by a fault
+  kCount
+};
+
+/// By FaultCount; nothing: the core does not count it.
+using FaultCounts = std::array<std::optional<uint64_t>, static_cast<size_t>(FaultCount::kCount)>;
+
+inline std::optional<uint64_t> Of(const FaultCounts& counts, FaultCount which) {
+  return counts[static_cast<size_t>(which)];
+}
+
+/// Before anything was counted.
+inline FaultCounts NoneYet() {
+  FaultCounts counts;
+  counts.fill(0);
+  return counts;
+}
+
+/// Adds what was counted between two readings to `sum`. A count that one of them lacks is lost.
+inline void AddDifference(FaultCounts& sum, const FaultCounts& before, const FaultCounts& after) {
+  for (size_t i = 0; i < sum.size(); ++i) {
+    const bool known = sum[i] && before[i] && after[i];
+    sum[i] = known ? std::optional(*sum[i] + *after[i] - *before[i]) : std::nullopt;
+  }
+}
+
+/// The counts of `mm` and its machine up to now; called while none of the mm's faults is under way.
+inline FaultCounts ReadFaultCounts([[maybe_unused]] Machine& machine, [[maybe_unused]] Mm& mm) {
+  return {};
+}
+
+// -- Memory pressure ------------------------------------------------------------------------------
+
+/// How much memory is free while faults are measured.
+enum class FreeMemory : uint8_t { kPlenty, kAtLowMark, kBelowMin };
+
+inline constexpr std::array kAllFreeMemory{FreeMemory::kPlenty, FreeMemory::kAtLowMark,
+                                           FreeMemory::kBelowMin};
+
+inline std::string_view Name(FreeMemory free) {
+  switch (free) {
+    case FreeMemory::kPlenty:
+      return "plenty";
+    case FreeMemory::kAtLowMark:
+      return "at low mark";
+    case FreeMemory::kBelowMin:
+      return "below min";
+  }
+  return "?";
+}
+
+/// `options` with the watermarks that `free` needs; nothing if machines have none.
+inline std::optional<MachineOptions> WithWatermarks(const MachineOptions& options,
+                                                    FreeMemory free) {
+  if (free == FreeMemory::kPlenty) return options;
+  return std::nullopt;
+}
+
+/// Keeps a machine's free memory at a level while it lives: takes frames that nobody uses, and
+/// gives some back where the level asks for it.
+class Ballast {
+ public:
+  /// For a machine made with WithWatermarks(..., free).
+  Ballast([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
+};
+
+}  // namespace faultline::bench
