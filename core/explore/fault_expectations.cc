@@ -39,22 +39,26 @@ struct Row {
   std::optional<TableAlloc> alloc = std::nullopt;  ///< none: the scheme's own
 };
 
+// A lock-free fault refuses a VMA without anon_vma, and spf_* one whose upper tables are missing:
+// where such a fault has to get far, the scenario has what it needs.
 const std::array kRows = {
     Row{Mutant::kM1, "fault_vs_munmap_upper", kRcuOnly},
+    Row{Mutant::kM1, "read_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM3, "store_vs_fork_copy", kPerVma},
     Row{Mutant::kM4, "fault_vs_recycle_mm", kRefcntAndRcu},
     Row{Mutant::kM5, "fault_vs_recycle", kRefcntAndRcu},
     Row{Mutant::kM6, "fault_vs_replace_cold", kRefcntAndRcu},
     Row{Mutant::kM7, "stack_vs_fault_warm", kLockFree},
-    Row{Mutant::kM8, "fault_vs_munmap_cold", kRcuOnly},
+    Row{Mutant::kM8, "fault_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocAll},
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocMissing},
-    Row{Mutant::kM10, "fault_vs_fault_table", kAllButMmapLock},
-    Row{Mutant::kM13, "stack_vs_munmap_below", kVmaLocks},
+    Row{Mutant::kM10, "fault_vs_fault_first", kAllButMmapLock},
+    Row{Mutant::kM13, "stack_vs_munmap_table", kVmaLocks},
     Row{Mutant::kM14, "fault_vs_mmap_merge", kVmaLocks},
     Row{Mutant::kM15, "store_vs_munmap_warm", kEvery},
     Row{Mutant::kM15, "store_vs_dontneed_warm", kEvery},
-    Row{Mutant::kM17, "fault_vs_munmap_cold", kLockFree},
+    Row{Mutant::kM17, "fault_vs_munmap_pte_table", kLockFree},
+    Row{Mutant::kM17, "fault_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM19, "fault_vs_munmap_warm", kRwsemOnly},
     Row{Mutant::kM22, "cow_vs_store_load", kEvery},
     Row{Mutant::kM23, "fault_vs_replace_cold", kRefcntAndRcu},

@@ -185,6 +185,16 @@ std::vector<FaultScenario> BesideStacks() {
        &MapNeighbourAndStack,
        {{"grow", [](World& world) { world.Write(1, 1); }},
         {"munmap", [](World& world) { world.Unmap(1, 1); }}}},
+      {"stack_vs_munmap_table",
+       "the same, the neighbour having a PTE table of its own, which goes",
+       [](World& world) {
+         world.Map(511, 1);
+         world.Write(511, 7);
+         world.Map(512, 1, World::kReadWrite, abi::kMapGrowsDown);
+         world.Write(512, 7);
+       },
+       {{"grow", [](World& world) { world.Write(511, 1); }},
+        {"munmap", [](World& world) { world.Unmap(511, 1); }}}},
       {"stack_vs_munmap",
        "a store below a stack that is unmapped",
        &MapStack,

@@ -56,12 +56,35 @@ std::vector<FaultScenario> BesideMunmap() {
        {{"fault", [](World& world) { world.Write(0, 1, kMayFindNothing); }},
         {"munmap", [](World& world) { world.Unmap(-1, 2); }}},
        &NothingIsLeft},
+      {"fault_vs_munmap_first",
+       "the first store in a VMA being unmapped, in a table that is there",
+       [](World& world) {
+         world.Map(0, 1);
+         world.Map(2, 1, World::kAll);
+         world.Write(2, 7);
+       },
+       {{"fault", [](World& world) { world.Write(0, 1, kMayFindNothing); }},
+        {"munmap", [](World& world) { world.Unmap(0, 1); }}}},
+      {"read_vs_munmap_upper",
+       "a load from a page being unmapped, an upper table missing",
+       [](World& world) {
+         world.Map(-1, 2);
+         world.Read(-1, {0});
+       },
+       {{"fault", [](World& world) { world.Read(0, {0}, kMayFindNothing); }},
+        {"munmap", [](World& world) { world.Unmap(-1, 2); }}},
+       &NothingIsLeft},
       {"read_vs_munmap_cold",
        "a load from a page being unmapped, no table there yet",
        [](World& world) { world.Map(0, 1); },
        {{"fault", [](World& world) { world.Read(0, {0}, kMayFindNothing); }},
         {"munmap", [](World& world) { world.Unmap(0, 1); }}},
        &NothingIsLeft},
+  };
+}
+
+std::vector<FaultScenario> FilesBesideMunmap() {
+  return {
       {"file_vs_munmap",
        "a store to a shared file page being unmapped",
        [](World& world) { world.MapFile(0, 2, World::Sharing::kShared); },
@@ -209,7 +232,8 @@ std::vector<FaultScenario> BesideReplacement() {
 
 std::vector<FaultScenario> FaultMapScenarios() {
   std::vector<FaultScenario> all = BesideMunmap();
-  for (const auto& more : {BesideMunmapOfAPart(), BesideMmap(), BesideReplacement()}) {
+  for (const auto& more :
+       {FilesBesideMunmap(), BesideMunmapOfAPart(), BesideMmap(), BesideReplacement()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

@@ -37,6 +37,19 @@ std::vector<FaultScenario> BesideFaults() {
          world.Read(0, {1});
          world.Read(1, {2});
        }},
+      {"fault_vs_fault_first",
+       "two first stores in one VMA, in a table that is there",
+       [](World& world) {
+         world.Map(0, 2);
+         world.Map(3, 1, World::kAll);
+         world.Write(3, 7);
+       },
+       {{"first", [](World& world) { world.Write(0, 1); }},
+        {"second", [](World& world) { world.Write(1, 2); }}},
+       [](World& world) {
+         world.Read(0, {1});
+         world.Read(1, {2});
+       }},
       {"fault_vs_fault_upper",
        "two first stores below one upper table, which is missing",
        [](World& world) { world.Map(511, 2); },
