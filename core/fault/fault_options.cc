@@ -71,12 +71,17 @@ std::optional<std::string> FirstUnknown(const FaultOptions& options) {
   return Unknown("guard", options.guard, kGuardNames);
 }
 
-/// The policies that the options' other fields leave to pgtable_alloc.
-std::string AllowedAllocs(FaultOptions options) {
+/// Whether the policy goes with what the other fields say. All are enumerators.
+bool FitsAlloc(const FaultOptions& options, TableAlloc alloc) {
+  if (alloc == TableAlloc::kEager) return InfoOf(options.scheme).may_sleep;
+  return alloc != TableAlloc::kRcuImpliesNowait || options.depth_known;
+}
+
+/// The policies that the other fields leave to pgtable_alloc.
+std::string AllowedAllocs(const FaultOptions& options) {
   std::vector<std::string_view> allowed;
   for (size_t i = 0; i < kAllocNames.size(); ++i) {
-    options.pgtable_alloc = static_cast<TableAlloc>(i);
-    if (IsAllowed(options)) allowed.push_back(kAllocNames[i]);
+    if (FitsAlloc(options, static_cast<TableAlloc>(i))) allowed.push_back(kAllocNames[i]);
   }
   return Joined(allowed);
 }
@@ -90,15 +95,12 @@ FaultOptions DefaultsOf(SchemeName scheme) {
 std::optional<std::string> WhyRefused(const FaultOptions& options) {
   if (auto why = FirstUnknown(options)) return why;
   const SchemeInfo& row = InfoOf(options.scheme);
-  if (options.pgtable_alloc == TableAlloc::kEager && !row.may_sleep) {
-    return absl::StrFormat(
-        "pgtable_alloc: eager sleeps, which a fault of scheme %s must not; allowed: %s", row.name,
-        AllowedAllocs(options));
-  }
-  if (options.pgtable_alloc == TableAlloc::kRcuImpliesNowait && !options.depth_known) {
-    return absl::StrFormat(
-        "pgtable_alloc: rcu_implies_nowait needs depth_known, which is off; allowed: %s",
-        AllowedAllocs(options));
+  if (!FitsAlloc(options, options.pgtable_alloc)) {
+    const std::string_view why = options.pgtable_alloc == TableAlloc::kEager
+                                     ? "sleeps, which a first rung of this scheme must not"
+                                     : "needs depth_known, which is off";
+    return absl::StrFormat("pgtable_alloc: %s %s; allowed for %s: %s", Name(options.pgtable_alloc),
+                           why, row.name, AllowedAllocs(options));
   }
   const bool is_spf =
       options.scheme == SchemeName::kSpfMmSeq || options.scheme == SchemeName::kSpfVmaSeq;
