@@ -82,12 +82,12 @@ inline std::optional<MachineOptions> WithWatermarks(const MachineOptions& option
   return std::nullopt;
 }
 
-/// Keeps a machine's free memory at a level while it lives: takes frames that nobody uses, and
+/// Keeps a machine's free memory at a level while it lives: holds frames that nobody uses, and
 /// gives some back where the level asks for it.
-class Ballast {
+class Pressure {
  public:
   /// For a machine made with WithWatermarks(..., free).
-  Ballast([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
+  Pressure([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
 };
 
 }  // namespace faultline::bench
