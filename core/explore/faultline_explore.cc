@@ -8,6 +8,8 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 
+#include "core/explore/faultline_explore_campaign.h"
+#include "core/explore/faultline_explore_json.h"
 #include "core/explore/faultline_explore_options.h"
 #include "core/explore/faultline_explore_output.h"
 
@@ -23,20 +25,21 @@ ExitCode List(const ExploreOptions& options) {
   return ExitCode::kClean;
 }
 
-SearchReport SearchOne(const Scenario& scenario, Mutant mutant, SearchOptions search) {
+SearchReport SearchOne(const Configuration& configuration, Mutant mutant, SearchOptions search) {
   const Stopwatch watch;
-  ProgressLine progress(scenario.name);
+  ProgressLine progress(Label(configuration));
   search.progress = [&progress](uint64_t schedules) { progress.Update(schedules); };
-  SearchResult result = Explore(SubjectOf(scenario, mutant), search);
-  return {.scenario = &scenario, .result = std::move(result), .seconds = watch.Seconds()};
+  const SearchSubject subject = SubjectOf(*configuration.scenario, mutant, configuration.options);
+  SearchResult result = Explore(subject, search);
+  return {.configuration = configuration, .result = std::move(result), .seconds = watch.Seconds()};
 }
 
 ExitCode Search(const ExploreOptions& options) {
   std::vector<SearchReport> reports;
   SearchTable table(options);
   bool found = false;
-  for (const Scenario* scenario : options.scenarios) {
-    reports.push_back(SearchOne(*scenario, options.mutant, options.search));
+  for (const Configuration& configuration : options.searches) {
+    reports.push_back(SearchOne(configuration, options.mutant, options.search));
     found = found || reports.back().result.finding.has_value();
     if (!options.json) table.Row(reports.back());
   }
@@ -49,13 +52,13 @@ ExitCode Search(const ExploreOptions& options) {
 }
 
 /// Raises the bound from 0 until the mutant is found.
-MutantReport SearchForMutant(const ExploreOptions::TableRow& row, const SearchOptions& options) {
-  MutantReport report{.mutant = row.mutant, .scenario = row.scenario};
+MutantReport SearchForMutant(const MutantRow& row, const SearchOptions& options) {
+  MutantReport report{.row = row};
   for (uint32_t bound = 0; bound <= options.bound; ++bound) {
     if (bound > 0 && !report.result.complete) report.lower_complete = false;
     SearchOptions search = options;
     search.bound = bound;
-    SearchReport found = SearchOne(*row.scenario, row.mutant, search);
+    SearchReport found = SearchOne(row.configuration, row.mutant, search);
     report.bound = bound;
     report.seconds += found.seconds;
     report.schedules_total += found.result.schedules;
@@ -70,7 +73,7 @@ ExitCode TableOfMutants(const ExploreOptions& options) {
   std::optional<MutantTable> table;
   if (!options.json) table.emplace(options);
   bool all_found = true;
-  for (const ExploreOptions::TableRow& row : options.table_rows) {
+  for (const MutantRow& row : options.table_rows) {
     reports.push_back(SearchForMutant(row, options.search));
     all_found = all_found && reports.back().result.finding.has_value();
     if (table.has_value()) table->Row(reports.back());
@@ -79,15 +82,26 @@ ExitCode TableOfMutants(const ExploreOptions& options) {
   return all_found ? ExitCode::kClean : ExitCode::kUnexpected;
 }
 
+/// The policies of a replay as its string spells them, given what --policy says about its scheme.
+std::string SpelledPolicies(const std::string& words, const std::string& scheme) {
+  const auto name = SchemeFromName(scheme);
+  if (!name.has_value()) return words;
+  FaultOptions options = DefaultsOf(*name);
+  return ParsePolicies(words, options).has_value() ? words : PoliciesOf(options);
+}
+
 /// Why the replay does not fit the flags or this build; empty if it does.
 std::string ReplayRefusal(const ExploreOptions& options, const Replay& replay) {
   const RunIdentity& recorded = replay.identity;
   const RunIdentity wanted = {.scenario = options.scenario.value_or(recorded.scenario),
                               .scheme = options.scheme.value_or(recorded.scheme),
-                              .policies = options.policies.value_or(recorded.policies),
+                              .policies = options.policies.has_value()
+                                              ? SpelledPolicies(*options.policies, recorded.scheme)
+                                              : recorded.policies,
                               .mutant = options.mutant_name.value_or(recorded.mutant)};
   if (const auto mismatch = ReplayMismatch(replay, wanted)) return *mismatch;
-  if (FindScenario(recorded.scenario) == nullptr) {
+  const Scenario* const scenario = FindScenario(recorded.scenario);
+  if (scenario == nullptr) {
     return absl::StrCat("replay string: this build has no scenario '", recorded.scenario,
                         "'; see --list");
   }
@@ -95,8 +109,11 @@ std::string ReplayRefusal(const ExploreOptions& options, const Replay& replay) {
     return absl::StrCat("replay string: this build has no mutant '", recorded.mutant,
                         "'; see --list");
   }
-  const RunIdentity runnable = {.scenario = recorded.scenario, .mutant = recorded.mutant};
-  return ReplayMismatch(replay, runnable).value_or("");  // of schemes and policies, only "none"
+  const auto configuration = RecordedOptions(*scenario, recorded);
+  if (const auto* problem = std::get_if<std::string>(&configuration)) {
+    return absl::StrCat("replay string: ", *problem);
+  }
+  return {};
 }
 
 ExitCode Refuse(const std::string& why) {
@@ -110,8 +127,10 @@ ExitCode ReplayOne(const ExploreOptions& options) {
   const auto& replay = std::get<Replay>(decoded);
   if (const std::string why = ReplayRefusal(options, replay); !why.empty()) return Refuse(why);
 
+  const Scenario& scenario = *FindScenario(replay.identity.scenario);
   const SearchSubject subject =
-      SubjectOf(*FindScenario(replay.identity.scenario), *MutantFromName(replay.identity.mutant));
+      SubjectOf(scenario, *MutantFromName(replay.identity.mutant),
+                std::get<FaultOptions>(RecordedOptions(scenario, replay.identity)));
   const ReplayReport report = {.identity = replay.identity,
                                .steps = replay.choices.size(),
                                .times = options.times,
@@ -132,6 +151,8 @@ ExitCode Run(const ExploreOptions& options) {
       return ReplayOne(options);
     case ExploreMode::kMutantTable:
       return TableOfMutants(options);
+    case ExploreMode::kCampaign:
+      return RunCampaign(options);
     case ExploreMode::kSearch:
       break;
   }

@@ -15,6 +15,7 @@
 
 #include "core/base/build.h"
 #include "core/base/mutant.h"
+#include "core/explore/faultline_explore_selection.h"
 #include "core/explore/scenario.h"
 #include "core/sync/modelled/search.h"
 
@@ -28,21 +29,31 @@ enum class ExitCode : int {
   kRefused = 4,     ///< the replay string was refused; nothing ran
 };
 
-enum class ExploreMode : uint8_t { kSearch, kList, kReplay, kMutantTable };
+enum class ExploreMode : uint8_t { kSearch, kList, kReplay, kMutantTable, kCampaign };
+
+enum class CampaignKind : uint8_t {
+  kPairwise,  ///< a covering array, bound 1 complete and bound 2 capped
+  kLong,      ///< bound 2 complete, resumable
+};
 
 struct ExploreOptions {
   ExploreMode mode = ExploreMode::kSearch;
   bool json = false;
 
-  std::vector<const Scenario*> scenarios;  ///< to search; not empty
-  Mutant mutant = Mutant::kNone;           ///< on in a search
+  std::vector<Configuration> searches;  ///< not empty when searching
+  Mutant mutant = Mutant::kNone;        ///< on in a search
   SearchOptions search;
 
-  struct TableRow {
-    Mutant mutant;
-    const Scenario* scenario;
+  std::vector<MutantRow> table_rows;  ///< of the table of mutants; not empty in that mode
+
+  struct Campaign {
+    CampaignKind kind = CampaignKind::kPairwise;
+    std::vector<const Scenario*> scenarios;
+    uint64_t seed = 0;       ///< of the covering array
+    uint64_t seconds = 0;    ///< when these are over, no search begins or goes on
+    std::string state_file;  ///< of the long one
   };
-  std::vector<TableRow> table_rows;  ///< of the table of mutants; not empty in that mode
+  Campaign campaign;
 
   std::string replay;
   int times = 1;
@@ -52,10 +63,6 @@ struct ExploreOptions {
   std::optional<std::string> policies;
   std::optional<std::string> mutant_name;
 };
-
-/// Names that --scheme and --policy accept. Empty seams are called "none".
-[[nodiscard]] std::vector<std::string> SchemeNames();
-[[nodiscard]] std::vector<std::string> PolicyNames();
 
 /// The options, or the code to exit with: help, version or a refusal has been printed by then.
 [[nodiscard]] std::variant<ExploreOptions, ExitCode> ParseOptions(int argc, char** argv);

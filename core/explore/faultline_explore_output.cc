@@ -3,89 +3,22 @@
 // Implementation of faultline_explore_output.h.
 #include "core/explore/faultline_explore_output.h"
 
-#include <faultline_build_id.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
-#include <absl/strings/str_join.h>
-#include <nlohmann/json.hpp>
+
+#include "core/explore/faultline_explore_json.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
-// Keys in the order in which they are written here.
-using Json = nlohmann::ordered_json;
-
 constexpr const char* kSearchRow = "%-*s %12s %10s %8s  %s\n";
-constexpr const char* kMutantRow = "%-*s  %-*s  %11s %12s %12s  %s\n";
-
-double PerSecond(uint64_t schedules, double seconds) {
-  return seconds > 0 ? static_cast<double>(schedules) / seconds : 0;
-}
-
-std::string ReplayCommand(std::string_view replay) {
-  return absl::StrFormat("faultline-explore --replay=%s", replay);
-}
-
-/// "1 scenario", "2 scenarios".
-std::string Count(uint64_t number, std::string_view what) {
-  return absl::StrFormat("%d %s%s", number, what, number == 1 ? "" : "s");
-}
-
-std::string MutantList(const Scenario& scenario) {
-  return absl::StrJoin(scenario.finds, ", ",
-                       [](std::string* out, Mutant mutant) { out->append(Name(mutant)); });
-}
-
-// -- JSON -----------------------------------------------------------------------------------------
-
-Json Document(std::string_view kind) {
-  return {{"tool", "faultline-explore"}, {"build", kBuildId}, {"kind", kind}};
-}
-
-std::string Text(const Json& json) { return json.dump(2) + "\n"; }
-
-Json JsonOf(const Violation& violation) {
-  Json json = {{"kind", Name(violation.kind)}, {"message", violation.message}};
-  json["fiber"] = violation.fiber == kNoFiber ? Json(nullptr) : Json(violation.fiber);
-  return json;
-}
-
-Json JsonOf(const SearchOptions& options) {
-  Json json;
-  if (options.strategy == Strategy::kPct) {
-    json["strategy"] = "pct";
-    json["depth"] = options.pct_depth;
-    json["seed"] = options.seed;
-  } else {
-    json["strategy"] = "dfs";
-    json["bound"] = options.bound;
-    json["pruning"] = options.pruning == Pruning::kNone ? "none" : "bpor";
-  }
-  json["schedules"] = options.max_schedules;
-  return json;
-}
-
-Json JsonOf(const std::optional<Finding>& finding) {
-  if (!finding.has_value()) return nullptr;
-  return {{"violation", JsonOf(finding->violation)},
-          {"schedule", finding->schedule},
-          {"preemptions", finding->preemptions},
-          {"table", finding->table},
-          {"replay", finding->replay},
-          {"command", ReplayCommand(finding->replay)}};
-}
-
-Json JsonOf(const RunIdentity& identity) {
-  return {{"scenario", identity.scenario},
-          {"scheme", identity.scheme},
-          {"policies", identity.policies},
-          {"mutant", identity.mutant}};
-}
+constexpr const char* kMutantRow = "%-*s  %-*s  %-*s  %11s %12s %12s  %s\n";
 
 }  // namespace
 
@@ -110,55 +43,11 @@ void ProgressLine::Update(uint64_t schedules) {
   std::fflush(stderr);
 }
 
-// -- List -----------------------------------------------------------------------------------------
-
-void PrintList() {
-  size_t width = 0;
-  for (const Scenario& scenario : AllScenarios()) width = std::max(width, scenario.name.size());
-  for (const Mutant mutant : AllMutants()) width = std::max(width, Name(mutant).size());
-  const int column = static_cast<int>(width);
-  absl::PrintF("Scenarios (and the mutants that each must find):\n");
-  for (const Scenario& scenario : AllScenarios()) {
-    absl::PrintF("  %-*s  %s\n", column, scenario.name, scenario.description);
-    if (!scenario.finds.empty()) {
-      absl::PrintF("  %-*s  finds %s\n", column, "", MutantList(scenario));
-    }
-  }
-  absl::PrintF("\nMutants:\n");
-  for (const Mutant mutant : AllMutants()) {
-    absl::PrintF("  %-*s  %s\n", column, Name(mutant), Description(mutant));
-  }
-  absl::PrintF("\nSchemes and the policies they accept:\n");
-  for (const std::string& scheme : SchemeNames()) {
-    absl::PrintF("  %-*s  %s\n", column, scheme, absl::StrJoin(PolicyNames(), ", "));
-  }
-}
-
-std::string ListJson() {
-  Json json = Document("list");
-  json["scenarios"] = Json::array();
-  for (const Scenario& scenario : AllScenarios()) {
-    Json finds = Json::array();
-    for (const Mutant mutant : scenario.finds) finds.push_back(Name(mutant));
-    json["scenarios"].push_back(
-        {{"name", scenario.name}, {"description", scenario.description}, {"finds", finds}});
-  }
-  json["mutants"] = Json::array();
-  for (const Mutant mutant : AllMutants()) {
-    json["mutants"].push_back({{"name", Name(mutant)}, {"description", Description(mutant)}});
-  }
-  json["schemes"] = Json::array();
-  for (const std::string& scheme : SchemeNames()) {
-    json["schemes"].push_back({{"name", scheme}, {"policies", PolicyNames()}});
-  }
-  return Text(json);
-}
-
 // -- Searches -------------------------------------------------------------------------------------
 
 SearchTable::SearchTable(const ExploreOptions& options) : options_(options) {
-  for (const Scenario* scenario : options.scenarios) {
-    width_ = std::max(width_, static_cast<int>(scenario->name.size()));
+  for (const Configuration& search : options.searches) {
+    width_ = std::max(width_, static_cast<int>(Label(search).size()));
   }
 }
 
@@ -177,7 +66,7 @@ void SearchTable::Row(const SearchReport& report) {
       finding.has_value() ? absl::StrFormat("VIOLATION: %s (%d preemptions)",
                                             Name(finding->violation.kind), finding->preemptions)
                           : absl::StrCat("no violation, ", result.complete ? "complete" : "capped");
-  absl::PrintF(kSearchRow, width_, report.scenario->name, absl::StrCat(result.schedules),
+  absl::PrintF(kSearchRow, width_, Label(report.configuration), absl::StrCat(result.schedules),
                absl::StrFormat("%.0f", PerSecond(result.schedules, report.seconds)),
                absl::StrCat(result.longest), outcome);
   if (finding.has_value()) {
@@ -185,6 +74,15 @@ void SearchTable::Row(const SearchReport& report) {
     header_due_ = true;
   }
   std::fflush(stdout);
+}
+
+/// "3 scenarios", "24 searches of 3 scenarios".
+static std::string Searches(const std::vector<SearchReport>& reports) {
+  std::set<const Scenario*> scenarios;
+  for (const SearchReport& report : reports) scenarios.insert(report.configuration.scenario);
+  const std::string what = Count(scenarios.size(), "scenario");
+  if (reports.size() == scenarios.size()) return what;
+  return absl::StrFormat("%d searches of %s", reports.size(), what);
 }
 
 void SearchTable::Total(const std::vector<SearchReport>& reports) const {
@@ -199,11 +97,9 @@ void SearchTable::Total(const std::vector<SearchReport>& reports) const {
   const std::string mutant =
       options_.mutant == Mutant::kNone ? "" : absl::StrFormat(", mutant %s", Name(options_.mutant));
   if (violations == 0) {
-    absl::PrintF("\n%s%s: %s\n", Count(reports.size(), "scenario"), mutant,
-                 sum.Summary(options_.search));
+    absl::PrintF("\n%s%s: %s\n", Searches(reports), mutant, sum.Summary(options_.search));
   } else {
-    absl::PrintF("\n%s%s: %d with a violation\n", Count(reports.size(), "scenario"), mutant,
-                 violations);
+    absl::PrintF("\n%s%s: %d with a violation\n", Searches(reports), mutant, violations);
   }
 }
 
@@ -213,8 +109,7 @@ std::string SearchJson(const ExploreOptions& options, const std::vector<SearchRe
   json["results"] = Json::array();
   for (const SearchReport& report : reports) {
     const SearchResult& result = report.result;
-    Json entry = JsonOf(SubjectOf(*report.scenario, options.mutant).identity);
-    entry["mutant"] = Name(options.mutant);
+    Json entry = JsonOf(report.configuration, options.mutant);
     entry["schedules"] = result.schedules;
     entry["steps"] = result.steps;
     entry["longest"] = result.longest;
@@ -231,12 +126,14 @@ std::string SearchJson(const ExploreOptions& options, const std::vector<SearchRe
 // -- The table of mutants -------------------------------------------------------------------------
 
 MutantTable::MutantTable(const ExploreOptions& options) {
-  for (const ExploreOptions::TableRow& row : options.table_rows) {
+  for (const MutantRow& row : options.table_rows) {
+    const Configuration& where = row.configuration;
     mutant_width_ = std::max(mutant_width_, static_cast<int>(Name(row.mutant).size()));
-    scenario_width_ = std::max(scenario_width_, static_cast<int>(row.scenario->name.size()));
+    scenario_width_ = std::max(scenario_width_, static_cast<int>(where.scenario->name.size()));
+    scheme_width_ = std::max(scheme_width_, static_cast<int>(SchemeLabel(where).size()));
   }
-  absl::PrintF(kMutantRow, mutant_width_, "mutant", scenario_width_, "scenario", "preemptions",
-               "schedules", "all bounds", "found as");
+  absl::PrintF(kMutantRow, mutant_width_, "mutant", scenario_width_, "scenario", scheme_width_,
+               "scheme", "preemptions", "schedules", "all bounds", "found as");
 }
 
 void MutantTable::Row(const MutantReport& report) const {
@@ -247,9 +144,11 @@ void MutantTable::Row(const MutantReport& report) const {
   const std::string outcome = finding.has_value()      ? std::string(Name(finding->violation.kind))
                               : report.result.complete ? "NOT FOUND, complete"
                                                        : "NOT FOUND, capped";
-  absl::PrintF(kMutantRow, mutant_width_, Name(report.mutant), scenario_width_,
-               report.scenario->name, preemptions, absl::StrCat(report.result.schedules),
-               absl::StrCat(report.schedules_total), outcome);
+  absl::PrintF(kMutantRow, mutant_width_, Name(report.row.mutant), scenario_width_,
+               report.row.configuration.scenario->name, scheme_width_,
+               SchemeLabel(report.row.configuration), preemptions,
+               absl::StrCat(report.result.schedules), absl::StrCat(report.schedules_total),
+               outcome);
   std::fflush(stdout);
 }
 
@@ -259,15 +158,15 @@ std::string MutantTableJson(const ExploreOptions& options,
   json["options"] = JsonOf(options.search);
   json["rows"] = Json::array();
   for (const MutantReport& report : reports) {
-    json["rows"].push_back({{"mutant", Name(report.mutant)},
-                            {"scenario", report.scenario->name},
-                            {"found", report.result.finding.has_value()},
-                            {"bound", report.bound},
-                            {"smaller_bounds_complete", report.lower_complete},
-                            {"schedules", report.result.schedules},
-                            {"schedules_of_all_bounds", report.schedules_total},
-                            {"seconds", report.seconds},
-                            {"finding", JsonOf(report.result.finding)}});
+    Json row = JsonOf(report.row.configuration, report.row.mutant);
+    row.update({{"found", report.result.finding.has_value()},
+                {"bound", report.bound},
+                {"smaller_bounds_complete", report.lower_complete},
+                {"schedules", report.result.schedules},
+                {"schedules_of_all_bounds", report.schedules_total},
+                {"seconds", report.seconds},
+                {"finding", JsonOf(report.result.finding)}});
+    json["rows"].push_back(std::move(row));
   }
   return Text(json);
 }

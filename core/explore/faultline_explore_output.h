@@ -49,15 +49,14 @@ class ProgressLine {
 
 /// One search of one scenario.
 struct SearchReport {
-  const Scenario* scenario;
+  Configuration configuration;
   SearchResult result;
   double seconds;
 };
 
 /// One row of the table of mutants: the search at the smallest bound that found it.
 struct MutantReport {
-  Mutant mutant;
-  const Scenario* scenario;
+  MutantRow row;
   uint32_t bound = 0;            ///< the last one tried
   bool lower_complete = true;    ///< no smaller bound was cut short, so `bound` is needed
   uint64_t schedules_total = 0;  ///< of all bounds
@@ -77,6 +76,7 @@ struct ReplayReport {
   }
 };
 
+/// Scenarios, mutants, schemes, policies, and what goes together (faultline_explore_list.cc).
 void PrintList();
 [[nodiscard]] std::string ListJson();
 
@@ -107,6 +107,7 @@ class MutantTable {
  private:
   int mutant_width_ = 6;
   int scenario_width_ = 8;
+  int scheme_width_ = 6;
 };
 [[nodiscard]] std::string MutantTableJson(const ExploreOptions& options,
                                           const std::vector<MutantReport>& reports);

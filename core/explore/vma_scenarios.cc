@@ -136,7 +136,7 @@ void DestroyedEarly(Execution& run) {
 
 std::vector<Scenario> VmaScenarios() {
   const ExecutionOptions options{.detail = LockDetail::kNone};
-  const std::vector<Mutant> finds{Mutant::kFreeWithoutGracePeriod};
+  const std::vector<Expectation> finds{{Mutant::kFreeWithoutGracePeriod, {}}};
   return {
       {"maple_leaf", "two lookups beside two stores within one leaf", finds, options, &OneLeaf},
       {"maple_split", "two lookups while a leaf is split and joined", finds, options, &LeafSplits},

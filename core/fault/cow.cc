@@ -11,14 +11,13 @@
 //
 // Guarantee: once the new entry is visible, no access of the mm reads or writes the old page.
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/fault/fault_context.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
 bool ReuseAnon(const VmaView& view, Folio& folio);
-bool CommitCopy(FaultTarget& target, const VmaView& view, const WalkState& walk, Entry seen,
-                Prepared& prepared);
 void CountCopy(FaultTarget& target, const FolioRef& source);
 
 /// What an entry says besides what the MMU writes into it.
@@ -41,20 +40,33 @@ bool MakeWritableInPlace(FaultTarget& target, const VmaView& view, LockedPte& pt
   return true;
 }
 
-FaultOutcome CopyOnWrite(FaultTarget& target, const VmaView& view, const WalkState& walk,
-                         Entry seen, FolioRef source) {
-  Result<FolioRef> fresh = NewAnonFolio(target, view, walk.page);
-  if (!fresh.ok()) return fault_bit::kOom;
-  Prepared prepared{.fresh = *std::move(fresh), .source = std::move(source)};
-  if (prepared.source) {
-    target.frames.Copy(*prepared.fresh, *prepared.source);
+Result<FolioRef> CopyOf(FaultTarget& target, const FolioRef& source, Gfp gfp) {
+  Result<FolioRef> fresh = NewAnonFolio(target, gfp);
+  if (!fresh.ok()) return fresh;
+  if (source) {
+    target.frames.Copy(**fresh, *source);
   } else {
-    target.frames.Zero(*prepared.fresh);
+    target.frames.Zero(**fresh);
   }
-  if (!CommitCopy(target, view, walk, seen, prepared)) return 0;
-  // Ours and the entry's.
-  if (prepared.source) target.frames.Put(prepared.source.Release(), 2);
-  return 0;
+  return fresh;
+}
+
+bool CommitCopy(FaultTarget& target, const VmaView& view, LockedPte& pte, VirtAddr page, Entry seen,
+                FolioRef fresh, const FolioRef& source) {
+  if (WithoutMmuBits(pte.Load()) != WithoutMmuBits(seen)) return false;
+  const VirtRange range(page, page + kPageSize);
+  if (MutantOn(Mutant::kM22)) {
+    InstallAnon(target, view, pte, page, std::move(fresh));
+    target.tlbs.Flush(target.tlb, range);
+  } else {
+    // What the MMU set in the old entry dies with it: the page was read, and could not be written.
+    (void)pte.GetAndClear(pte.index());
+    target.tlbs.Flush(target.tlb, range);
+    InstallAnon(target, view, pte, page, std::move(fresh));
+  }
+  CountCopy(target, source);
+  if (source) source->RemoveMapping();
+  return true;
 }
 
 namespace {
@@ -68,21 +80,6 @@ bool ReuseAnon(const VmaView& view, Folio& folio) {
   // The other sharers have gone. From now on the VMAs of this mm are the only place to look for it.
   folio.owner().anon_vma.Store(view.anon_vma, kRelaxed);  // relaxed: see Folio::Owner
   folio.Set(kFolioAnonExclusive);
-  return true;
-}
-
-/// Exchanges the old page for the copy; false if the entry is not what it was. The old page's
-/// references remain the caller's to drop.
-bool CommitCopy(FaultTarget& target, const VmaView& view, const WalkState& walk, Entry seen,
-                Prepared& prepared) {
-  LockedPte pte(target.tables, walk.pmd, walk.page);
-  if (!pte || WithoutMmuBits(pte.Load()) != WithoutMmuBits(seen)) return false;
-  // What the MMU set in the old entry dies with it: the page was read, and could not be written.
-  (void)pte.GetAndClear(pte.index());
-  target.tlbs.Flush(target.tlb, VirtRange(walk.page, walk.page + kPageSize));
-  InstallAnon(target, view, pte, std::move(prepared.fresh));
-  CountCopy(target, prepared.source);
-  if (prepared.source) prepared.source->RemoveMapping();
   return true;
 }
 

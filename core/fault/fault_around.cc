@@ -40,13 +40,11 @@ Window WindowAround(const VmaView& view, VirtAddr page, uint64_t bytes) {
 
 }  // namespace
 
-bool MapAround(FaultTarget& target, const VmaView& view, const WalkState& walk) {
-  const Window window = WindowAround(view, walk.page, target.fault_around_bytes);
+bool MapAround(FaultTarget& target, const VmaView& view, VirtAddr page, LockedPte& pte) {
+  const Window window = WindowAround(view, page, target.fault_around_bytes);
   const uint64_t bits = MappingReadBits(view);
   int64_t mapped = 0;
   MmCounter counter = MmCounter::kFilePages;
-  LockedPte pte(target.tables, walk.pmd, walk.page);
-  if (!pte) return false;
   const bool was_none = pte.Load().none();
   for (uint32_t i = window.first; i != window.end; ++i) {
     if (!pte.Get(i).none()) continue;

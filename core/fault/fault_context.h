@@ -5,8 +5,9 @@
 //
 // FaultRequest is const all the way. VmaView is a copy of the VMA's fields: steps read it and never
 // the VMA, whose fields may be changing for a fault that has to check afterwards. WalkState says
-// where the entry is and what stood there. Prepared owns what was got ready without a page-table
-// lock; what is not committed gives itself back. A locked entry is a LockedPte in its step's scope.
+// where the entry is and what stood there. What a step gets ready without a page-table lock is
+// owned by a FolioRef or a TableStock; what is not committed gives itself back. A locked entry is a
+// LockedPte in the scope of its commit.
 //
 // Invariant of every step: it takes the page-table lock after all that may sleep, looks at the
 // entry again under it, and, if it is not what it was, leaves it as it is: somebody else was first.
@@ -29,14 +30,18 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 /// The VMA as it was when the fault began.
 struct VmaView {
-  explicit VmaView(const Vma& vma)
-      : start(vma.start()),
-        end(vma.end()),
-        flags(vma.flags()),
-        pgoff(vma.pgoff()),
-        mapping(vma.mapping()),
-        anon_vma(vma.anon_vma()) {}
+  /// Fills it through a pointer or a StableRef. Under a lock that keeps the VMA, or to be checked.
+  template <class VmaPointer>
+  void CopyFrom(const VmaPointer& vma) {
+    start = vma->start();
+    end = vma->end();
+    flags = vma->flags();
+    pgoff = vma->pgoff();
+    mapping = vma->mapping();
+    anon_vma = vma->anon_vma();
+  }
 
+  [[nodiscard]] bool Contains(VirtAddr addr) const { return start <= addr && addr < end; }
   [[nodiscard]] bool Has(VmaFlags any) const { return (flags & any) != 0; }
   [[nodiscard]] PageIndex IndexOf(VirtAddr page) const {
     return pgoff + ((page - start) >> kPageShift);
@@ -50,18 +55,18 @@ struct VmaView {
     return ReadOnlyBits() | (Has(vma_flag::kWrite) ? Entry::kWrite : 0);
   }
 
-  VirtAddr start;
-  VirtAddr end;
-  VmaFlags flags;
-  PageIndex pgoff;
-  Mapping* mapping;
-  AnonVma* anon_vma;  ///< set by the fault itself when it needs one
+  VirtAddr start{0};
+  VirtAddr end{0};
+  VmaFlags flags = 0;
+  PageIndex pgoff{0};
+  Mapping* mapping = nullptr;   ///< a validating fault may follow it in its RCU section only
+  AnonVma* anon_vma = nullptr;  ///< set by the fault itself when it needs one
 };
 
 /// Where the fault's entry is.
 struct WalkState {
   VirtAddr page;  ///< the address, rounded down
-  EntryRef pmd;   ///< always there; says nothing about whether it points to a table
+  EntryRef pmd;   ///< set by the walk; says nothing about whether it points to a table
   Entry seen;     ///< what the leaf entry was, read without its lock: a hint
 };
 
@@ -93,51 +98,56 @@ class FolioRef {
   Folio* folio_ = nullptr;
 };
 
-/// What a fault got ready before the lock.
-struct Prepared {
-  FolioRef fresh;   ///< the folio that shall be mapped
-  FolioRef source;  ///< what it is a copy of; empty: of zeroes
-};
+// What follows are the parts of the steps that are the same under every scheme: what prepares takes
+// no page-table lock; what commits gets the locked entry.
 
 // -- mmu.cc ---------------------------------------------------------------------------------------
 
 /// Whether the MMU lets an entry be used for the access.
 [[nodiscard]] bool EntryAllows(Entry entry, AccessKind access);
 
+// -- walk.cc --------------------------------------------------------------------------------------
+
+/// The leaf entry without a lock; none if there is no PTE table. In an RCU section of its own: a
+/// zap beside us may free the table (B40a).
+[[nodiscard]] Entry ReadPte(FaultTarget& target, EntryRef pmd, VirtAddr page);
+
 // -- anon.cc --------------------------------------------------------------------------------------
 
-[[nodiscard]] FaultOutcome AnonRead(FaultTarget& target, const VmaView& view,
-                                    const WalkState& walk);
-[[nodiscard]] FaultOutcome AnonWrite(FaultTarget& target, const VmaView& view,
-                                     const WalkState& walk);
-/// A folio for the page, owned by the view's anon_vma; contents unspecified. May sleep.
-[[nodiscard]] Result<FolioRef> NewAnonFolio(FaultTarget& target, const VmaView& view,
-                                            VirtAddr page);
-/// Maps a new folio into the locked entry, which is none, and counts it.
-void InstallAnon(FaultTarget& target, const VmaView& view, LockedPte& pte, FolioRef folio);
+/// A folio for an anonymous page, contents unspecified. ENOMEM.
+[[nodiscard]] Result<FolioRef> NewAnonFolio(FaultTarget& target, Gfp gfp);
+/// The same, of zeroes.
+[[nodiscard]] Result<FolioRef> NewZeroedAnonFolio(FaultTarget& target, Gfp gfp);
+/// Maps a new folio, from now on a page of the view's anon_vma, into the locked entry, which is
+/// none, and counts it.
+void InstallAnon(FaultTarget& target, const VmaView& view, LockedPte& pte, VirtAddr page,
+                 FolioRef folio);
 
 // -- cow.cc ---------------------------------------------------------------------------------------
 
 /// Makes the locked entry, which is present and not writable, writable in place if nobody else may
 /// see the page, or everybody shall. True if it did.
 [[nodiscard]] bool MakeWritableInPlace(FaultTarget& target, const VmaView& view, LockedPte& pte);
-/// Gives the page a copy of its own. `seen` is what its entry was under the lock, before the copy.
-[[nodiscard]] FaultOutcome CopyOnWrite(FaultTarget& target, const VmaView& view,
-                                       const WalkState& walk, Entry seen, FolioRef source);
+/// A folio with the contents of `source`, or of zeroes if that is empty. ENOMEM.
+[[nodiscard]] Result<FolioRef> CopyOf(FaultTarget& target, const FolioRef& source, Gfp gfp);
+/// Exchanges the page that the locked entry maps for `fresh`, its copy, if the entry is what it
+/// was: `seen`. True if it did; the entry's reference of the old page, `source`, is the caller's
+/// then.
+[[nodiscard]] bool CommitCopy(FaultTarget& target, const VmaView& view, LockedPte& pte,
+                              VirtAddr page, Entry seen, FolioRef fresh, const FolioRef& source);
 
 // -- mapping_fault.cc, fault_around.cc: PTE table allocated, writes below the Mapping's end -------
 
 /// Whether the page lies behind the end of the view's Mapping.
 [[nodiscard]] bool IsBehindEnd(const VmaView& view, VirtAddr page);
-/// A page behind the end gets kSigbus, after what is around it was mapped.
-[[nodiscard]] FaultOutcome MappingRead(FaultTarget& target, const VmaView& view,
-                                       const WalkState& walk);
-[[nodiscard]] FaultOutcome MappingSharedWrite(FaultTarget& target, const VmaView& view,
-                                              const WalkState& walk);
-[[nodiscard]] FaultOutcome MappingPrivateWrite(FaultTarget& target, const VmaView& view,
-                                               const WalkState& walk);
+/// The page of the view's Mapping, made if it is not there. ENOMEM.
+[[nodiscard]] Result<FolioRef> FindCached(FaultTarget& target, const VmaView& view, VirtAddr page,
+                                          Gfp gfp);
+/// Maps it into the locked entry, which is none, and counts it.
+void InstallCached(FaultTarget& target, LockedPte& pte, FolioRef folio, uint64_t bits);
 /// Maps what the Mapping has of the pages around; true if that included the page itself.
-[[nodiscard]] bool MapAround(FaultTarget& target, const VmaView& view, const WalkState& walk);
+[[nodiscard]] bool MapAround(FaultTarget& target, const VmaView& view, VirtAddr page,
+                             LockedPte& pte);
 /// The bits of a clean, young entry for a page of the view's Mapping.
 [[nodiscard]] uint64_t MappingReadBits(const VmaView& view);
 

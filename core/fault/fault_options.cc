@@ -2,8 +2,7 @@
 //
 // Names of the choices of fault_options.h, and the one function that says which go together.
 //
-// Adding a scheme takes a row of kSchemes here, besides its enumerator, its header and its source
-// (docs/adding-a-scheme.md).
+// What a scheme can do stands in the table of schemes; here is only what follows from it.
 #include "core/fault/fault_options.h"
 
 #include <array>
@@ -13,28 +12,10 @@
 #include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
+#include "core/fault/scheme_table.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
-
-/// What is to be known of a scheme without its code.
-struct SchemeRow {
-  SchemeName scheme;
-  std::string_view name;
-  bool may_sleep;  ///< in its hold, on its first rung
-  TableAlloc default_alloc;
-};
-
-constexpr std::array kSchemes = {
-    SchemeRow{SchemeName::kMmapLock, "mmap_lock", true, TableAlloc::kEager},
-    SchemeRow{SchemeName::kVmaRwsem, "vma_rwsem", true, TableAlloc::kEager},
-    SchemeRow{SchemeName::kVmaLock, "vma_lock", true, TableAlloc::kEager},
-    SchemeRow{SchemeName::kVmaRefcnt, "vma_refcnt", true, TableAlloc::kEager},
-    SchemeRow{SchemeName::kSpfMmSeq, "spf_mm_seq", false, TableAlloc::kPreallocMissing},
-    SchemeRow{SchemeName::kSpfVmaSeq, "spf_vma_seq", false, TableAlloc::kPreallocMissing},
-    SchemeRow{SchemeName::kRcuRestart, "rcu_restart", false, TableAlloc::kGfpArgument},
-    SchemeRow{SchemeName::kRcuContinue, "rcu_continue", false, TableAlloc::kGfpArgument},
-};
 
 /// The names of one enum, by enumerator.
 template <class Enum>
@@ -75,27 +56,15 @@ std::optional<std::string> Unknown(std::string_view field, Enum value,
   return absl::StrFormat("%s: there is no value %d; allowed: %s", field, index, Joined(names));
 }
 
-const SchemeRow& RowOf(SchemeName scheme) {
-  const auto index = static_cast<size_t>(scheme);
-  MM_CHECK_LT(index, kSchemes.size());
-  MM_DCHECK(kSchemes[index].scheme == scheme);
-  return kSchemes[index];
+/// The names of the schemes, as Unknown wants them.
+std::vector<std::string_view> SchemeNames() {
+  std::vector<std::string_view> names;
+  for (const SchemeRow& row : SchemeTable()) names.push_back(row.info.name);
+  return names;
 }
 
-constexpr auto kSchemeNames = [] {
-  Names<SchemeName> names;
-  for (size_t i = 0; i < names.size(); ++i) names[i] = kSchemes[i].name;
-  return names;
-}();
-
-constexpr auto kAllSchemes = [] {
-  std::array<SchemeName, kSchemes.size()> schemes{};
-  for (size_t i = 0; i < schemes.size(); ++i) schemes[i] = kSchemes[i].scheme;
-  return schemes;
-}();
-
 std::optional<std::string> FirstUnknown(const FaultOptions& options) {
-  if (auto why = Unknown("scheme", options.scheme, kSchemeNames)) return why;
+  if (auto why = Unknown("scheme", options.scheme, SchemeNames())) return why;
   if (auto why = Unknown("pgtable_alloc", options.pgtable_alloc, kAllocNames)) return why;
   if (auto why = Unknown("pte_table", options.pte_table, kPteNames)) return why;
   if (auto why = Unknown("pgtable_free", options.pgtable_free, kFreeNames)) return why;
@@ -115,12 +84,12 @@ std::string AllowedAllocs(FaultOptions options) {
 }  // namespace
 
 FaultOptions DefaultsOf(SchemeName scheme) {
-  return {.scheme = scheme, .pgtable_alloc = RowOf(scheme).default_alloc};
+  return {.scheme = scheme, .pgtable_alloc = InfoOf(scheme).default_alloc};
 }
 
 std::optional<std::string> WhyRefused(const FaultOptions& options) {
   if (auto why = FirstUnknown(options)) return why;
-  const SchemeRow& row = RowOf(options.scheme);
+  const SchemeInfo& row = InfoOf(options.scheme);
   if (options.pgtable_alloc == TableAlloc::kEager && !row.may_sleep) {
     return absl::StrFormat(
         "pgtable_alloc: eager sleeps, which a fault of scheme %s must not; allowed: %s", row.name,
@@ -141,17 +110,24 @@ std::optional<std::string> WhyRefused(const FaultOptions& options) {
   return std::nullopt;
 }
 
-std::string_view Name(SchemeName scheme) { return RowOf(scheme).name; }
+std::string_view Name(SchemeName scheme) { return InfoOf(scheme).name; }
 std::string_view Name(TableAlloc alloc) { return NameIn(kAllocNames, alloc); }
 std::string_view Name(PteTable when) { return NameIn(kPteNames, when); }
 std::string_view Name(TableFree how) { return NameIn(kFreeNames, how); }
 std::string_view Name(FaultGuard guard) { return NameIn(kGuardNames, guard); }
 
-std::span<const SchemeName> AllSchemes() { return kAllSchemes; }
+std::span<const SchemeName> AllSchemes() {
+  static constexpr auto kAll = [] {
+    std::array<SchemeName, static_cast<size_t>(SchemeName::kCount)> all{};
+    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<SchemeName>(i);
+    return all;
+  }();
+  return kAll;
+}
 
 std::optional<SchemeName> SchemeFromName(std::string_view name) {
-  for (const SchemeRow& row : kSchemes) {
-    if (row.name == name) return row.scheme;
+  for (const SchemeRow& row : SchemeTable()) {
+    if (row.info.name == name) return row.info.scheme;
   }
   return std::nullopt;
 }

@@ -38,13 +38,14 @@ Result<FrameAllocator::Ptr> FrameAllocator::Create(const Options& options, Heap&
                       FrameMemory::Create(options.frames, options.contents, heap));
   MM_ASSIGN_OR_RETURN(Lists lists, NewLists(heap, cpus.size()));
   MM_ASSIGN_OR_RETURN(void* piece, heap.Allocate(sizeof(FrameAllocator), alignof(FrameAllocator)));
-  Ptr frames(new (piece) FrameAllocator(options, std::move(memory), std::move(lists)),
+  Ptr frames(new (piece) FrameAllocator(options, std::move(memory), std::move(lists), cpus),
              Deleter{&heap});
   MM_TRY(frames->Init());
   return frames;
 }
 
-FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists lists)
+FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists lists,
+                               const CpuSet& cpus)
     : memory_(std::move(memory)),
       folios_(memory_.folios()),
       lists_(std::move(lists)),
@@ -52,7 +53,12 @@ FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists
       cpus_(lists_.get_deleter().cpus),
       batch_(BatchFor(options.frames, cpus_, CpuList::kBatch)),
       high_(CpuList::kHigh / CpuList::kBatch * batch_),
-      buddy_(folios_, /*first=*/1, options.frames) {
+      marks_(Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale)),
+      fast_mark_(marks_.on() ? marks_.low : kNoMark),
+      events_(cpus),
+      buddy_(folios_, /*first=*/1, options.frames),
+      free_in_buddy_(total_frames_) {
+  MM_CHECK_LT(marks_.high, total_frames_);
   Folio* zero = new (folios_) Folio;
   zero->use_ = FrameUse::kReserved;
   zero->Emplace<Folio::Owner>();
@@ -85,15 +91,28 @@ FrameAllocator::~FrameAllocator() {
 
 // -- Allocating -----------------------------------------------------------------------------------
 
-Result<Folio*> FrameAllocator::Allocate(FrameUse use, Gfp /*gfp*/, SourceLoc where) {
+Result<Folio*> FrameAllocator::Allocate(FrameUse use, Gfp gfp, SourceLoc where) {
   MM_DCHECK(use == FrameUse::kAnon || use == FrameUse::kFile || use == FrameUse::kTable);
+  if ((CurrentTask().hooks() & kHookLockdep) != 0) [[unlikely]]
+    CheckMaySleep(gfp, where);
   if (InjectedFailure(use)) [[unlikely]]
     return Errno::kEnomem;
+  const Result<Folio*> folio = TryAllocate(use, fast_mark_, where);
+  if (folio.ok() && *folio == nullptr) [[unlikely]]
+    return AllocateSlow(use, gfp, where);
+  return folio;
+}
+
+/// One attempt, and in the modelled build one step. Null if there is no frame, or not more than
+/// `mark`; ENOMEM if there are no contents for it.
+Result<Folio*> FrameAllocator::TryAllocate(FrameUse use, uint64_t mark, SourceLoc where) {
   CpuList& list = LocalList();
   const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
+  if (!IsAbove(mark)) [[unlikely]]
+    return nullptr;
   Folio* folio = TakeFrame(list);
   if (folio == nullptr) [[unlikely]]
-    return Errno::kEnomem;
+    return nullptr;
   MM_DCHECK(IsClean(*folio));
   if (!memory_.Attach(*folio, use, where).ok()) [[unlikely]] {
     GiveFrame(list, *folio);
@@ -107,6 +126,11 @@ Result<Folio*> FrameAllocator::Allocate(FrameUse use, Gfp /*gfp*/, SourceLoc whe
   return folio;
 }
 
+/// TryAllocate for the slow path, which has no need of a copy of its own.
+Result<Folio*> FrameAllocator::TryAgain(FrameUse use, uint64_t mark, SourceLoc where) {
+  return TryAllocate(use, mark, where);
+}
+
 Folio* FrameAllocator::TakeFrame(CpuList& list) {
   {
     const LockGuard guard(list.lock);
@@ -118,9 +142,13 @@ Folio* FrameAllocator::TakeFrame(CpuList& list) {
 
 Folio* FrameAllocator::TakeFromBuddy(CpuList& list) {
   const LockGuard zone(buddy_.lock());
-  if (Folio* folio = RefillLocked(list)) return folio;
-  DrainAllLocked();
-  return buddy_.TakeLocked(0);
+  Folio* folio = RefillLocked(list);
+  if (folio == nullptr) {
+    DrainAllLocked();
+    folio = buddy_.TakeLocked(0);
+  }
+  PublishFreeLocked();
+  return folio;
 }
 
 /// Fills the list, unless somebody else on this CPU was first, and takes a frame from it; null if
@@ -178,6 +206,23 @@ void FrameAllocator::DrainOldest(CpuList& list) {
   const LockGuard zone(buddy_.lock());
   const LockGuard guard(list.lock);
   GiveToBuddyLocked(list, std::min(batch_, list.count));
+  PublishFreeLocked();
+}
+
+void FrameAllocator::DrainAll(SourceLoc where) {
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, lists_.get(), where);
+  const LockGuard zone(buddy_.lock());
+  DrainAllLocked();
+  PublishFreeLocked();
+}
+
+void FrameAllocator::DrainLocal(SourceLoc where) {
+  CpuList& list = LocalList();
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
+  const LockGuard zone(buddy_.lock());
+  const LockGuard guard(list.lock);
+  GiveToBuddyLocked(list, list.count);
+  PublishFreeLocked();
 }
 
 /// Moves the lowest `frames` of the stack to the buddy.
@@ -185,6 +230,12 @@ void FrameAllocator::GiveToBuddyLocked(CpuList& list, uint32_t frames) {
   for (uint32_t i = 0; i < frames; ++i) buddy_.GiveLocked(*list.frames[i], 0);
   std::move(list.frames.begin() + frames, list.frames.begin() + list.count, list.frames.begin());
   list.count -= frames;
+}
+
+/// Tells the readers of watermarks what is in the buddy now.
+void FrameAllocator::PublishFreeLocked() {
+  // Relaxed: see IsAbove.
+  if (marks_.on()) free_in_buddy_.Store(buddy_.free_frames_locked(), kRelaxed);
 }
 
 // -- Accounting -----------------------------------------------------------------------------------
@@ -212,6 +263,7 @@ void FrameAllocator::Validate() const {
     }
   };
   buddy_.ValidateLocked(mark_free);
+  if (marks_.on()) MM_CHECK_EQ(free_in_buddy_.Peek(), buddy_.free_frames_locked());
   for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
     CpuList& list = ListOf(cpu);
     const LockGuard guard(list.lock);

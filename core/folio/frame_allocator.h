@@ -13,6 +13,10 @@
 // meanwhile may be missed. Each CPU's list has a lock of its own, inside the zone lock and never
 // two at a time: somebody who needs the last frame drains the lists of all CPUs.
 //
+// With watermarks (watermarks.h) an allocation that would leave too few frames goes the slow way,
+// frame_allocator_slow.cc: it wakes kswapd, digs as deep as its Gfp allows, and then, if it may
+// sleep, reclaims.
+//
 // Contents are kept as `tag` (one 64-bit word per data page, in its Folio) or as `bytes` (4 KiB
 // each). Page tables are real 4 KiB tables in both. Guarantee: a frame handed out for a table reads
 // as zero, and has to come back so (checked builds look); one handed out for data has unspecified
@@ -25,29 +29,32 @@
 #include <absl/base/thread_annotations.h>
 
 #include "core/base/build.h"
+#include "core/base/check.h"
 #include "core/base/owned.h"
 #include "core/base/result.h"
 #include "core/base/types.h"
 #include "core/folio/buddy.h"
 #include "core/folio/folio.h"
 #include "core/folio/frame_memory.h"
+#include "core/folio/gfp.h"
+#include "core/folio/pressure_hook.h"
+#include "core/folio/watermarks.h"
+#include "core/observe/sharded_counters.h"
 #include "core/sync/sync.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
-
-/// How an allocation may get its frame (Linux: gfp_t). Watermarks and reclaim come with the
-/// table-allocation policies; until then a value only says what the caller could bear.
-enum class Gfp : uint8_t {
-  kKernel,  ///< may sleep and reclaim
-  kNowait,  ///< must not sleep; failing is fine
-};
 
 class FrameAllocator {
  public:
   struct Options {
     uint64_t frames = 0;  ///< at least 16
     PageContents contents = PageContents::kTag;
+    /// The min watermark (Linux: vm.min_free_kbytes); 0: no watermarks. High is below `frames`.
+    uint64_t min_free_frames = 0;
+    uint32_t watermark_scale = Watermarks::kDefaultScale;  ///< vm.watermark_scale_factor
   };
+  /// Frames that direct reclaim is asked for at a time (Linux: SWAP_CLUSTER_MAX).
+  static constexpr uint64_t kReclaimBatch = 32;
 
   /// Gives an allocator back to the heap that it came from.
   struct Deleter {
@@ -65,11 +72,16 @@ class FrameAllocator {
   FrameAllocator& operator=(const FrameAllocator&) = delete;
 
   /// A frame for `use` (kAnon, kFile or kTable), with one reference, no mappings and no flags; its
-  /// Folio's Owner is made for data pages. ENOMEM if none is free, or by fault injection (site
-  /// kTable for tables, else kFrame; modelled, one with contents is also an allocation of the
-  /// heap's). Any context with Gfp::kNowait.
+  /// Folio's Owner is made for data pages. ENOMEM if none is free, or none above the watermark for
+  /// `gfp` and reclaim, where it may be tried, gets no further; or by fault injection (site kTable
+  /// for tables, else kFrame; modelled, one with contents is also an allocation of the heap's).
+  /// May sleep if EffectiveGfp(gfp) has kDirectReclaim, which lockdep checks at each call; any
+  /// context otherwise.
   [[nodiscard]] Result<Folio*> Allocate(FrameUse use, Gfp gfp,
                                         SourceLoc where = SourceLoc::Current());
+  /// Reclaims as an allocation with `gfp` would, without allocating; returns how many frames came of
+  /// it. For those who could not sleep where they allocated. May sleep, if gfp says so.
+  uint64_t Reclaim(Gfp gfp);
   /// Drops one reference, or several; frees the frame with the last one. Any context.
   void Put(Folio& folio, uint32_t references = 1, SourceLoc where = SourceLoc::Current()) {
     if (folio.DropReferences(references)) Free(folio, where);
@@ -110,6 +122,23 @@ class FrameAllocator {
   /// reports and checks.
   [[nodiscard]] uint64_t free_frames() const;
 
+  [[nodiscard]] const Watermarks& watermarks() const { return marks_; }
+  /// Free frames that the watermarks are compared with: those on no per-CPU list. A hint, of some
+  /// moment since the last refill or drain. With watermarks only.
+  [[nodiscard]] uint64_t free_above_lists() const {
+    MM_DCHECK(marks_.on());
+    return free_in_buddy_.Peek();
+  }
+  /// Gives what is on the list of the caller's CPU back to the buddy, where the watermarks see it
+  /// (Linux: drain_local_pages). Any context.
+  void DrainLocal(SourceLoc where = SourceLoc::Current());
+
+  /// What the slow paths met so far.
+  [[nodiscard]] const ShardedCounters<AllocEvent>& events() const { return events_; }
+
+  /// Whom to tell that memory is short; null: nobody. Not owned, outlives its use. While nobody
+  /// allocates.
+  void SetPressureHook(PressureHook* hook) { hook_ = hook; }
   /// Lets `points`, which outlives the allocator, make allocations fail. While nobody allocates.
   void SetFailPoints(FailPoints* points) { fail_points_ = points; }
   /// Aborts if lists, Folios and counts do not agree. Nobody allocates or frees meanwhile.
@@ -133,7 +162,10 @@ class FrameAllocator {
   };
   using Lists = Owned<CpuList, ListsToHeap>;
 
-  FrameAllocator(const Options& options, FrameMemory memory, Lists lists);
+  /// The mark of an allocation that does not care for marks.
+  static constexpr uint64_t kNoMark = ~uint64_t{0};
+
+  FrameAllocator(const Options& options, FrameMemory memory, Lists lists, const CpuSet& cpus);
   [[nodiscard]] static Result<Lists> NewLists(Heap& heap, uint32_t cpus);
   [[nodiscard]] Result<void> Init();
 
@@ -147,6 +179,26 @@ class FrameAllocator {
     return ListOf(cpu < cpus_ ? cpu : cpu % cpus_);
   }
 
+  /// Whether more than `mark` frames are free, as far as the marks see.
+  [[nodiscard]] bool IsAbove(uint64_t mark) const {
+    // Relaxed: a hint. Whoever acts on it gets the frame itself under a lock.
+    return mark == kNoMark || free_in_buddy_.Load(kRelaxed) > mark;
+  }
+  [[nodiscard]] FAULTLINE_ALWAYS_INLINE Result<Folio*> TryAllocate(FrameUse use, uint64_t mark,
+                                                                   SourceLoc where);
+  [[nodiscard]] FAULTLINE_NOINLINE Result<Folio*> TryAgain(FrameUse use, uint64_t mark,
+                                                           SourceLoc where);
+  [[nodiscard]] FAULTLINE_NOINLINE Result<Folio*> AllocateSlow(FrameUse use, Gfp asked,
+                                                               SourceLoc where);
+  static FAULTLINE_NOINLINE void CheckMaySleep(Gfp gfp, SourceLoc where);
+  [[nodiscard]] uint64_t MarkFor(Gfp gfp) const;
+  [[nodiscard]] bool CanReclaim(Gfp gfp) const;
+  void WakeKswapd(Gfp gfp);
+  [[nodiscard]] uint64_t ReclaimDirectly(Gfp gfp);
+  void DrainAll(SourceLoc where);
+  void CountSuccess(uint64_t free);
+  void CountFailure(Gfp gfp);
+
   [[nodiscard]] Folio* TakeFrame(CpuList& list);
   [[nodiscard]] FAULTLINE_NOINLINE Folio* TakeFromBuddy(CpuList& list);
   [[nodiscard]] Folio* RefillLocked(CpuList& list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
@@ -158,6 +210,8 @@ class FrameAllocator {
   void GiveToBuddyLocked(CpuList& list, uint32_t frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock(), list.lock);
 
+  void PublishFreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
+
   [[nodiscard]] static bool IsClean(const Folio& folio);
 
   FrameMemory memory_;
@@ -167,8 +221,16 @@ class FrameAllocator {
   const uint32_t cpus_;
   const uint32_t batch_;  // how many frames move between a list and the buddy at a time
   const uint32_t high_;   // most frames of a list
+  const Watermarks marks_;
+  const uint64_t fast_mark_;  // low, or kNoMark if there are no marks
   FailPoints* fail_points_ = nullptr;
-  Buddy buddy_;
+  PressureHook* hook_ = nullptr;
+  ShardedCounters<AllocEvent> events_;
+  // What allocations read stays on lines that only refills and drains write.
+  alignas(kCacheLinePad) Buddy buddy_;
+  // Written under the zone lock, when frames have moved and there are marks; read as a hint by
+  // everybody.
+  alignas(kCacheLinePad) Atomic<uint64_t> free_in_buddy_{0};
 };
 
 }  // namespace faultline

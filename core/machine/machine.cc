@@ -43,12 +43,21 @@ Result<Machine*> Machine::CreateIn(Heap& heap, const MachineOptions& options) {
 Result<void> Machine::Check(const MachineOptions& options) {
   constexpr uint64_t kLeastMemory = 64 << 10;
   if (options.memory_bytes < kLeastMemory || options.cpus == 0) return Errno::kEinval;
+  if (options.watermark_scale == 0 || options.watermark_scale > Watermarks::kMaxScale) {
+    return Errno::kEinval;
+  }
+  const uint64_t frames = (options.memory_bytes >> kPageShift) - 1;  // but for the zero page
+  if (options.min_free_frames >= frames) return Errno::kEinval;
+  const auto marks = Watermarks::Of(options.min_free_frames, frames, options.watermark_scale);
+  if (marks.high >= frames) return Errno::kEinval;
   return {};
 }
 
 Result<void> Machine::Init(const MachineOptions& options) {
   MM_ASSIGN_OR_RETURN(frames_, FrameAllocator::Create({.frames = options.memory_bytes >> kPageShift,
-                                                       .contents = options.contents},
+                                                       .contents = options.contents,
+                                                       .min_free_frames = options.min_free_frames,
+                                                       .watermark_scale = options.watermark_scale},
                                                       heap_, cpus_));
   frames_->SetFailPoints(&fail_points_);
   return {};

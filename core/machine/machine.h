@@ -25,6 +25,12 @@ struct MachineOptions {
   uint64_t object_bytes = 16ull << 30;  ///< address space for VMAs, tree nodes, ...; not reserved
   uint32_t cpus = 4;                    ///< at least 1
   PageContents contents = PageContents::kTag;
+  /// The min watermark, in frames (Linux: vm.min_free_kbytes); 0: no watermarks. The high one that
+  /// follows from it (core/folio/watermarks.h) is below what there is.
+  uint64_t min_free_frames = 0;
+  /// Ten-thousandths of memory between two watermarks, if that is more than a quarter of min
+  /// (Linux: vm.watermark_scale_factor); 1 to 3000.
+  uint32_t watermark_scale = Watermarks::kDefaultScale;
 };
 
 class Machine {
@@ -44,6 +50,10 @@ class Machine {
   [[nodiscard]] Result<Mm*> CreateMm(const MmOptions& options = {});
   /// A file's cache with one reference, the caller's.
   [[nodiscard]] Result<Mapping*> CreateFile(std::string name, uint64_t bytes);
+
+  /// Who is told that frames are short, and asked for some; null: nobody. Not owned. Set while
+  /// nobody allocates, and taken back before `hook` ends.
+  void SetPressureHook(PressureHook* hook) { frames_->SetPressureHook(hook); }
 
   /// Aborts if an invariant does not hold: of any mm (Mm::Validate), of the frames' lists, or that
   /// every frame is mapped as often as its mapcount says and has a reference for each mapping and

@@ -48,6 +48,7 @@ Result<void> Grow(VmaEditor& editor, VirtRange range) {
 }  // namespace
 
 Result<VirtAddr> Mm::Brk(VirtAddr addr) {
+  const ActivityScope activity(Activity::kBrk);
   MmWriter writer(*this);
   if (!writer.held()) return Errno::kEintr;
   const VirtAddr before = brk_;

@@ -31,11 +31,7 @@ void Mm::DropUser() {
   Put();
 }
 
-void Mm::Get() { count_.FetchAdd(1, kRelaxed); }  // relaxed: the caller has one already
-
-void Mm::Put() {
-  // Release and acquire as in DropUser.
-  if (count_.FetchSub(1, kAcqRel) != 1) return;
+void Mm::FreeMemory() {
   Heap& heap = services_.heap;
   this->~Mm();
   heap.Free(this, sizeof(Mm), alignof(Mm));
@@ -61,6 +57,7 @@ void Mm::DetachTask(Task& task) {
 /// Linux: exit_mmap. Nobody else uses the mm, and nobody can wait for this task: it is not
 /// killable.
 void Mm::TearDown() {
+  const ActivityScope activity(Activity::kExit);
   // A task that was killed still has to clean up, so the wait for the lock cannot be killable; it
   // would not be a wait, either, since there is no other user.
   MmWriter writer(*this, MmWriter::Unkillable{});
@@ -73,6 +70,7 @@ void Mm::TearDown() {
     vmas.push_back(*vma);
   }
   for (Vma& vma : vmas) {
+    vma.Detach();
     ZapRange(tables_, gather, vma.range(), {.drop_markers = true});
     editor.UnlinkRmap(vma);
   }

@@ -5,6 +5,7 @@
 //
 // Every VMA of the parent is marked (B24): a fault that went on under a VMA's lock would map a page
 // writable behind the copy's back. The child's mmap_lock is taken inside the parent's.
+#include "core/base/mutant.h"
 #include "core/mm/vma_edit.h"
 #include "core/pgtable/range_ops.h"
 
@@ -36,8 +37,14 @@ class Forker {
  private:
   Result<void> CopyVmas(TlbGather& gather) {
     const VmaEditor parent(parent_);
+    if (parent_.AwaitsFaults()) {
+      for (Vma* vma = parent.FindFrom(VirtAddr(0)); vma != nullptr; vma = parent.Next(*vma)) {
+        parent_.Mark(*vma);
+      }
+      parent_.AwaitFaults();
+    }
     for (Vma* vma = parent.FindFrom(VirtAddr(0)); vma != nullptr; vma = parent.Next(*vma)) {
-      parent_.Mark(*vma);
+      if (!MutantOn(Mutant::kM3)) parent_.Mark(*vma);
       if (!vma->Has(kDontCopy)) MM_TRY(CopyVma(*vma, gather));
     }
     return {};
@@ -67,6 +74,7 @@ class Forker {
 }  // namespace
 
 Result<Mm*> Mm::Fork() {
+  const ActivityScope activity(Activity::kFork);
   MmWriter parent(*this);
   if (!parent.held()) return Errno::kEintr;
   MM_ASSIGN_OR_RETURN(Mm* const child, Create(services_, options_));

@@ -225,6 +225,7 @@ Result<void> AdvisePages(const MmReader& reader, VirtRange range, int advice) {
 }  // namespace
 
 Result<void> Mm::Madvise(VirtAddr addr, uint64_t length, int advice) {
+  const ActivityScope activity(Activity::kMadvise);
   const AdviceKind kind = KindOf(advice);
   if (kind == AdviceKind::kUnknown || !IsPageAligned(addr)) return Errno::kEinval;
   const std::optional<uint64_t> bytes = PageAlignUp(length);

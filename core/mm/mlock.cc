@@ -87,6 +87,7 @@ Result<void> Mm::Mlock2(VirtAddr addr, uint64_t length, uint64_t flags) {
 }
 
 Result<void> Mm::LockSpan(VirtAddr addr, uint64_t length, VmaFlags lock_flags) {
+  const ActivityScope activity(Activity::kMlock);
   if (!MayLockAtAll(options_)) return Errno::kEperm;
   const PageSpan span = SpanOf(addr, length);
   {
@@ -105,6 +106,7 @@ Result<void> Mm::LockSpan(VirtAddr addr, uint64_t length, VmaFlags lock_flags) {
 }
 
 Result<void> Mm::Munlock(VirtAddr addr, uint64_t length) {
+  const ActivityScope activity(Activity::kMlock);
   MmWriter writer(*this);
   if (!writer.held()) return Errno::kEintr;
   VmaEditor editor(writer);
@@ -113,6 +115,7 @@ Result<void> Mm::Munlock(VirtAddr addr, uint64_t length) {
 }
 
 Result<void> Mm::Mlockall(uint64_t flags) {
+  const ActivityScope activity(Activity::kMlock);
   if (flags == 0 || (flags & ~(kMclCurrent | kMclFuture | kMclOnFault)) != 0 ||
       flags == kMclOnFault) {
     return Errno::kEinval;
@@ -134,6 +137,7 @@ Result<void> Mm::Mlockall(uint64_t flags) {
 }
 
 Result<void> Mm::Munlockall() {
+  const ActivityScope activity(Activity::kMlock);
   MmWriter writer(*this);
   if (!writer.held()) return Errno::kEintr;
   default_flags_ &= ~kLockedMask;

@@ -13,22 +13,31 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 Mm::Mm(const MmServices& services, const MmOptions& options)
-    : services_(services),
+    : VmaOwner(options.first_sequence),
+      services_(services),
       options_(options),
       tree_(services.heap),
       brk_(options.start_brk),
       counters_(services.cpus),
-      fault_target_{.tables = tables_,
+      fault_stats_(services.cpus),
+      fault_target_{.mm = *this,
+                    .mmap_lock = mmap_lock_,
+                    .tables = tables_,
                     .tree = tree_,
                     .tlbs = services.tlbs,
                     .tlb = tlb_,
                     .anon_vmas = services.anon_vmas,
                     .frames = services.frames,
                     .anon_vma_lock = anon_vma_lock_,
+                    .stats = fault_stats_,
+                    .options = options.fault,
                     .fault_around_bytes = options.fault_around_bytes},
+      fault_(FaultFunctionOf(options.fault.scheme)),
       tables_(services.frames, counters_, options.page_table_levels) {
   // Relaxed: only a name, and unique.
   tlb_.tag = AddressTag(services.next_address_tag.FetchAdd(1, kRelaxed) + 1);
+  tlb_.frees_synchronously = options.fault.pgtable_free == TableFree::kSynchronous;
+  tables_.SetStrayChecks(options.fault.guard != FaultGuard::kStillValidAlone);
 }
 
 Mm::~Mm() { MM_DCHECK_EQ(users_.Peek(), 0u); }
@@ -78,6 +87,7 @@ Result<void> Mm::Import(VirtRange range, VmaFlags flags, Mapping* mapping, PageI
 }
 
 void Mm::ForEachVma(const std::function<void(const MapsLine&)>& visit) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return;
   for (const Vma* vma = reader.FindFrom(VirtAddr(0)); vma != nullptr;
@@ -89,12 +99,14 @@ void Mm::ForEachVma(const std::function<void(const MapsLine&)>& visit) {
 }
 
 PageView Mm::View(VirtAddr page) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return {};
   return ViewPage(fault_target_, page);
 }
 
 void Mm::ForEachPage(VirtRange range, const std::function<void(VirtAddr, const PageView&)>& visit) {
+  const ActivityScope activity(Activity::kReadMaps);
   const MmReader reader(*this);
   if (!reader.held()) return;
   for (VirtAddr page = range.start(); page < range.end();) {

@@ -28,6 +28,7 @@
 #include "core/fault/mmu.h"
 #include "core/folio/frame_allocator.h"
 #include "core/mm/abi.h"
+#include "core/observe/activity.h"
 #include "core/pagecache/mapping.h"
 #include "core/pgtable/page_tables.h"
 #include "core/pgtable/tlb.h"
@@ -36,6 +37,7 @@
 #include "core/vma/maple_tree.h"
 #include "core/vma/merge.h"
 #include "core/vma/vma.h"
+#include "core/vma/vma_marks.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -70,7 +72,10 @@ struct MmServices {
 
 /// How an Mm is set up; constant afterwards.
 struct MmOptions {
-  FaultOptions fault = {};         ///< locking scheme and table policies
+  FaultOptions fault = {};  ///< locking scheme and table policies
+  /// What writers do besides the duties of the scheme; for tests (kExtraDuties).
+  WriteDuties extra_duties = 0;
+  uint64_t first_sequence = 0;     ///< where the mm's sequence begins: even
   uint32_t page_table_levels = 4;  ///< 4 or 5
   uint64_t max_map_count = 65530;  ///< vm.max_map_count
   /// The lowest address that placement gives: vm.mmap_min_addr or, if greater, what the kernel was
@@ -137,7 +142,7 @@ struct MmPages {
 
 class MmWriter;
 
-class Mm : public ListNode<InMachine> {
+class Mm : public ListNode<InMachine>, public VmaOwner {
  public:
   /// With one user, the caller. EINVAL if WhyRefused(options.fault), which says why; ENOMEM leaves
   /// nothing behind.
@@ -185,9 +190,6 @@ class Mm : public ListNode<InMachine> {
   /// Refuses new users and ends the killable waits of attached tasks, now and later. By a user, who
   /// stays one.
   void Exit();
-  /// Keeps the shell: count_ more, or less, of those who remember the mm without using it.
-  void Get();
-  void Put();
   /// `task` works for this mm: Exit kills its waits. A task is attached to one mm at a time.
   void AttachTask(Task& task);
   void DetachTask(Task& task);
@@ -205,6 +207,9 @@ class Mm : public ListNode<InMachine> {
   [[nodiscard]] const MmPages& pages() const { return pages_; }
   [[nodiscard]] const MergeCounts& merge_counts() const { return merge_counts_; }
   [[nodiscard]] const MmCounters& counters() const { return counters_; }
+  /// How its faults fared (B17).
+  [[nodiscard]] FaultStats& fault_stats() { return fault_stats_; }
+  [[nodiscard]] const MmOptions& options() const { return options_; }
   [[nodiscard]] VirtAddr brk() const { return brk_; }
 
   /// How much ValidateMm may look at.
@@ -227,7 +232,8 @@ class Mm : public ListNode<InMachine> {
   friend class MmWriter;  // core/mm/mm_lock.h
 
   Mm(const MmServices& services, const MmOptions& options);
-  ~Mm();
+  ~Mm() override;
+  void FreeMemory() override;
   [[nodiscard]] Result<void> LockSpan(VirtAddr addr, uint64_t length, VmaFlags lock_flags);
   static void LockEverything(MmWriter& writer, VmaFlags lock_flags);
   void TearDown();
@@ -237,8 +243,6 @@ class Mm : public ListNode<InMachine> {
 
   // Each on lines of its own: what faults write, or read while others write.
   alignas(kCacheLinePad) RwSem<LockRank::kMmapLock> mmap_lock_;
-  /// Odd while mmap_lock is held for write, by a writer that has not downgraded (B20).
-  alignas(kCacheLinePad) SeqCount sequence_;
 
   // Written under mmap_lock held for write.
   alignas(kCacheLinePad) MapleTree tree_;
@@ -250,7 +254,9 @@ class Mm : public ListNode<InMachine> {
 
   // Constant, or pointers to what is; faults read them.
   alignas(kCacheLinePad) MmCounters counters_;
+  FaultStats fault_stats_;
   FaultTarget fault_target_;
+  const FaultFunction fault_;  ///< of the scheme
 
   // Faults read the root, and write the lock behind it where an upper table is missing.
   alignas(kCacheLinePad) PageTables tables_;
@@ -258,7 +264,6 @@ class Mm : public ListNode<InMachine> {
   alignas(kCacheLinePad) SpinLock<LockRank::kPageTable> anon_vma_lock_;
 
   alignas(kCacheLinePad) Atomic<uint32_t> users_{1};
-  Atomic<uint32_t> count_{1};
   Atomic<uint8_t> dying_{0};
   SpinLock<LockRank::kRegistry> tasks_lock_;
   std::vector<Task*> tasks_ ABSL_GUARDED_BY(tasks_lock_);

@@ -19,6 +19,27 @@ void Add(uint64_t& count, int64_t pages) { count += static_cast<uint64_t>(pages)
 
 }  // namespace
 
+void MmWriter::Free(Vma& vma) {
+  if (hold_ == Hold::kWrite) {
+    dead_.push_back(vma);
+  } else {
+    FreeToSlab(vma);
+  }
+}
+
+void MmWriter::FreeDead() {
+  while (Vma* vma = dead_.pop_front()) FreeToSlab(*vma);
+}
+
+void MmWriter::FreeToSlab(Vma& vma) const {
+  VmaSlab& slab = mm_.services_.vmas;
+  if (InfoOf(mm_.options_.fault.scheme).lifetime == VmaLifetime::kRcu) {
+    vma.FreeAfterGracePeriod(slab);
+  } else {
+    vma.FreeNow(slab);
+  }
+}
+
 bool MmWriter::MayExpand(VmaFlags flags, uint64_t pages) const {
   const MmOptions& options = mm_.options_;
   const MmPages& have = mm_.pages_;

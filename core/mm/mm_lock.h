@@ -13,8 +13,12 @@
 
 #include "core/base/build.h"
 #include "core/base/check.h"
+#include "core/base/mutant.h"
+#include "core/fault/scheme_table.h"
 #include "core/mm/mm.h"
+#include "core/pgtable/range_ops.h"
 #include "core/vma/vma_finder.h"
+#include "core/vma/vma_marks.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -57,6 +61,7 @@ class [[nodiscard]] MmWriter {
   explicit MmWriter(Mm& mm, LockSubclass subclass = LockSubclass::kNormal)
       ABSL_NO_THREAD_SAFETY_ANALYSIS  // held for this object's life
       : mm_(mm),
+        marks_(mm, DutiesOf(mm.options_.fault) | mm.options_.extra_duties),
         hold_(mm.mmap_lock_.LockKillable(subclass) ? Hold::kWrite : Hold::kNone) {
     if (held()) BeginSection();
   }
@@ -64,9 +69,20 @@ class [[nodiscard]] MmWriter {
   struct Unkillable {};
   MmWriter(Mm& mm, Unkillable /*tag*/) ABSL_NO_THREAD_SAFETY_ANALYSIS  // as above
       : mm_(mm),
+        marks_(mm, DutiesOf(mm.options_.fault) | mm.options_.extra_duties),
         hold_(Hold::kWrite) {
     mm.mmap_lock_.Lock();
     BeginSection();
+  }
+  /// Mutants M7 and M13 alone: a stack that grows with mmap_lock held for read. M13 at least does
+  /// as a writer does otherwise.
+  struct GrowsUnderReadLock {};
+  MmWriter(Mm& mm, GrowsUnderReadLock /*tag*/) ABSL_NO_THREAD_SAFETY_ANALYSIS  // as above
+      : mm_(mm),
+        marks_(mm, DutiesOf(mm.options_.fault) | mm.options_.extra_duties),
+        hold_(Hold::kGrowing) {
+    mm.mmap_lock_.LockShared();
+    if (MutantOn(Mutant::kM13)) BeginSection();
   }
   ~MmWriter() { Release(); }
   MmWriter(const MmWriter&) = delete;
@@ -76,6 +92,7 @@ class [[nodiscard]] MmWriter {
 
   /// Ends the section and all marks; the lock stays held for read.
   void Downgrade() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (hold_ == Hold::kGrowing) return;
     MM_DCHECK(hold_ == Hold::kWrite);
     EndSection();
     mm_.mmap_lock_.Downgrade();
@@ -86,16 +103,30 @@ class [[nodiscard]] MmWriter {
     if (hold_ == Hold::kWrite) {
       EndSection();
       mm_.mmap_lock_.Unlock();
-    } else if (hold_ == Hold::kRead) {
+    } else if (held()) {
+      if (hold_ == Hold::kGrowing && MutantOn(Mutant::kM13)) EndSection();
       mm_.mmap_lock_.UnlockShared();
     }
     hold_ = Hold::kNone;
   }
 
-  /// Write-locks `vma` until the section ends (Linux: vma_start_write).
-  void Mark(Vma& vma) const {
-    MM_DCHECK(hold_ == Hold::kWrite);
-    vma.Mark(section_);
+  /// Write-locks `vma` until the section ends (Linux: vma_start_write). May sleep.
+  void Mark(Vma& vma) {
+    MM_DCHECK(hold_ == Hold::kWrite || hold_ == Hold::kGrowing);
+    if (hold_ == Hold::kGrowing && MutantOn(Mutant::kM7)) return;
+    marks_.Mark(vma);
+  }
+  /// Everything that is about to change is marked: waits for faults that began before, if that is
+  /// what the mm's validating faults rely on (B14). May sleep.
+  void AwaitFaults() const {
+    if (AwaitsFaults()) Rcu::Synchronize();
+  }
+  [[nodiscard]] bool AwaitsFaults() const { return (marks_.duties() & kDutyGracePeriod) != 0; }
+  /// Frees a detached VMA without rmap links: when the section has ended, or now if it has.
+  void Free(Vma& vma);
+  /// What upper entries that look empty are to zaps.
+  [[nodiscard]] Holes holes() const {
+    return (marks_.duties() & kDutyAskHoles) != 0 ? Holes::kAskUnderLock : Holes::kTrust;
   }
 
   [[nodiscard]] Mm& mm() const { return mm_; }
@@ -126,23 +157,28 @@ class [[nodiscard]] MmWriter {
   void Account(VmaFlags flags, int64_t pages) const;
 
  private:
-  enum class Hold : uint8_t { kNone, kRead, kWrite };
+  enum class Hold : uint8_t { kNone, kRead, kWrite, kGrowing };
 
   void BeginSection() {
     mm_.sequence_.WriteBegin();
-    section_ = mm_.sequence_.value();
+    marks_.Begin(mm_.sequence_.value());
   }
   void EndSection() {
     // After the teardown the tree names VMAs that are freed: nobody will look at it any more.
     if (mm_.options_.validate_each_release && mm_.users_.Peek() != 0) [[unlikely]] {
       mm_.Validate(Mm::Validation::kLocked);
     }
+    marks_.End();
     mm_.sequence_.WriteEnd();
+    if (!dead_.empty()) FreeDead();
   }
+  void FreeDead();
+  void FreeToSlab(Vma& vma) const;
 
   Mm& mm_;
+  VmaMarks marks_;
   Hold hold_;
-  uint64_t section_ = 0;  ///< the mm's odd sequence
+  IntrusiveList<Vma, OnRemoval> dead_;  ///< to be freed when the marks have ended
 };
 
 }  // namespace faultline

@@ -180,6 +180,7 @@ Result<void> PlaceRegion(VmaEditor& editor, const Region& region) {
 }  // namespace
 
 Result<VirtAddr> Mm::Mmap(const MmapArgs& args) {
+  const ActivityScope activity(Activity::kMmap);
   if (!IsPageAligned(args.offset)) return Errno::kEinval;
   if ((args.flags & kMapAnonymous) == 0 && args.file == nullptr) return Errno::kEbadf;
   Region region;

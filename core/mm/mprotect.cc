@@ -59,6 +59,7 @@ Result<Vma*> ProtectVma(VmaEditor& editor, TlbGather& gather, Vma& vma, VirtRang
   MM_ASSIGN_OR_RETURN(Vma* const changed, editor.Modify(vma, part, flags));
   writer.Account(old, -static_cast<int64_t>(part.pages()));
   writer.Account(flags, static_cast<int64_t>(part.pages()));
+  writer.AwaitFaults();
   // Private memory stays write-protected here: the next write fault decides about copying.
   ProtectRange(writer.tables(), gather, part,
                LeafBits(IsAccessible(flags), (flags & (kWrite | kShared)) == (kWrite | kShared),
@@ -88,6 +89,7 @@ Result<void> ProtectAll(VmaEditor& editor, TlbGather& gather, VirtRange range, V
 }  // namespace
 
 Result<void> Mm::Mprotect(VirtAddr addr, uint64_t length, uint64_t prot) {
+  const ActivityScope activity(Activity::kMprotect);
   const bool grows_down = (prot & kProtGrowsDown) != 0;
   const bool grows_up = (prot & kProtGrowsUp) != 0;
   if (grows_down && grows_up) return Errno::kEinval;

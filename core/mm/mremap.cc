@@ -207,6 +207,7 @@ Result<VirtAddr> Remapper::Move(Vma& vma, const RemapArgs& args) {
   MM_ASSIGN_OR_RETURN(Vma* const moved, CopyVma(vma, args));
   writer_.Account(flags, static_cast<int64_t>(new_pages));
 
+  writer_.AwaitFaults();
   const MmServices& services = writer_.services();
   TlbGather gather(services.frames, services.heap, services.tlbs, writer_.tlb());
   const uint64_t bytes =
@@ -295,6 +296,7 @@ Result<VirtAddr> Remapper::MoveAll(const RemapArgs& args) {
 
 Result<VirtAddr> Mm::Mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint64_t flags,
                             VirtAddr new_addr) {
+  const ActivityScope activity(Activity::kMremap);
   if ((flags & ~(kMremapMayMove | kMremapFixed | kMremapDontUnmap)) != 0) return Errno::kEinval;
   if (!IsPageAligned(addr)) return Errno::kEinval;
   // Lengths that wrap become 0, as in Linux.

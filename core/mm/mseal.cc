@@ -35,6 +35,7 @@ Result<void> SealRange(VmaEditor& editor, VirtRange range) {
 }  // namespace
 
 Result<void> Mm::Mseal(VirtAddr addr, uint64_t length, uint64_t flags) {
+  const ActivityScope activity(Activity::kMprotect);
   if (flags != 0 || !IsPageAligned(addr)) return Errno::kEinval;
   const std::optional<uint64_t> bytes = PageAlignUp(length);
   if (!bytes || addr.value() + *bytes < addr.value()) return Errno::kEinval;

@@ -8,6 +8,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 Result<void> Mm::Munmap(VirtAddr addr, uint64_t length) {
+  const ActivityScope activity(Activity::kMunmap);
   MmWriter writer(*this);
   if (!writer.held()) return Errno::kEintr;
   MM_ASSIGN_OR_RETURN(const VirtRange range, RangeToUnmap(writer, addr, length));

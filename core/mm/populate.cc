@@ -17,7 +17,7 @@ Result<void> FaultIn(FaultTarget& target, Vma& vma, VirtRange range, AccessKind 
   for (VirtAddr addr = range.start(); addr < range.end(); addr += kPageSize) {
     const FaultRequest request{addr, access};
     while (!IsMappedFor(target, request)) {
-      const FaultOutcome outcome = HandleFault(target, vma, request);
+      const FaultOutcome outcome = HandleFaultLocked(target, vma, request);
       if ((outcome & fault_bit::kOom) != 0) return Errno::kEnomem;
       if ((outcome & fault_bit::kErrors) != 0) return Errno::kEfault;
     }
@@ -37,6 +37,7 @@ Result<void> PopulateVma(FaultTarget& target, Vma& vma, VirtRange range) {
 }
 
 Result<void> Populate(Mm& mm, VirtAddr start, uint64_t bytes, PopulateErrors errors) {
+  const ActivityScope activity(Activity::kPopulate);
   const MmReader reader(mm);
   if (!reader.held()) return Errno::kEintr;
   const VirtAddr end = start + bytes;
@@ -53,6 +54,7 @@ Result<void> Populate(Mm& mm, VirtAddr start, uint64_t bytes, PopulateErrors err
 }
 
 Result<void> PopulateFor(Mm& mm, VirtRange range, AccessKind access) {
+  const ActivityScope activity(Activity::kPopulate);
   const MmReader reader(mm);
   if (!reader.held()) return Errno::kEintr;
   for (VirtAddr at = range.start(); at < range.end();) {

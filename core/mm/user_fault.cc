@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ladder around a fault of user mode (Linux: do_user_addr_fault of x86, lock_mm_and_find_vma;
-// BEHAVIOURS section 1.5): lock, find, expand the stack, check the access, handle, tell the signal.
-// In this scheme the only rung is mmap_lock held for read.
+// What is around a fault (Linux: do_user_addr_fault of x86, lock_mm_and_find_vma): the ladder of
+// the mm's scheme (core/fault/ladder.h), a stack that grows, and which signal it comes to.
 //
 // Read, Write and Touch go through the MMU first and come here only if it faults; then the access
 // is repeated, as a CPU would.
+#include "core/base/mutant.h"
 #include "core/mm/stack.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -14,23 +14,16 @@ namespace {
 AccessOutcome Segv(int code, VirtAddr addr) { return {abi::kSigSegv, code, addr}; }
 
 AccessOutcome OutcomeOf(FaultOutcome fault, VirtAddr addr) {
-  if ((fault & fault_bit::kSigsegv) != 0) return Segv(abi::kSegvMapErr, addr);
-  if ((fault & fault_bit::kSigbus) != 0) return {abi::kSigBus, abi::kBusAdrErr, addr};
-  if ((fault & fault_bit::kOom) != 0) return {.signal = 9, .code = 0, .address = addr};
+  using namespace fault_bit;  // NOLINT(google-build-using-namespace): names of bits
+  if ((fault & kBadAccess) != 0) return Segv(abi::kSegvAccErr, addr);
+  if ((fault & (kSigsegv | kNoVma)) != 0) return Segv(abi::kSegvMapErr, addr);
+  if ((fault & kSigbus) != 0) return {abi::kSigBus, abi::kBusAdrErr, addr};
+  if ((fault & (kOom | kKilled)) != 0) return {.signal = 9, .code = 0, .address = addr};
   return {};
 }
 
-/// Access check and fault, under a lock that makes `vma` stable.
-AccessOutcome Handle(FaultTarget& target, Vma& vma, const FaultRequest& request) {
-  if (!AccessAllowed(vma.flags(), request.access)) return Segv(abi::kSegvAccErr, request.addr);
-  return OutcomeOf(HandleFault(target, vma, request), request.addr);
-}
-
-/// The VMA below which `addr` lies, if that is a stack (Linux: the slow half of
-/// lock_mm_and_find_vma).
-AccessOutcome FaultBelowStack(Mm& mm, const FaultRequest& request) {
-  MmWriter writer(mm);
-  if (!writer.held()) return {.signal = 9, .code = 0, .address = request.addr};
+/// Expands the stack above the address, and handles the fault in it.
+AccessOutcome GrowAndFault(MmWriter& writer, const FaultRequest& request) {
   VmaEditor editor(writer);
   Vma* const vma = editor.FindFrom(request.addr);
   if (vma == nullptr) return Segv(abi::kSegvMapErr, request.addr);
@@ -38,7 +31,19 @@ AccessOutcome FaultBelowStack(Mm& mm, const FaultRequest& request) {
     return Segv(abi::kSegvMapErr, request.addr);
   }
   writer.Downgrade();
-  return Handle(writer.fault_target(), *vma, request);
+  return OutcomeOf(HandleFaultLocked(writer.fault_target(), *vma, request), request.addr);
+}
+
+/// A fault below a VMA that grows down (Linux: the slow half of lock_mm_and_find_vma).
+AccessOutcome FaultBelowStack(Mm& mm, const FaultRequest& request) {
+  const ActivityScope activity(Activity::kStackGrowth);
+  if (MutantOn(Mutant::kM7) || MutantOn(Mutant::kM13)) {
+    MmWriter reader(mm, MmWriter::GrowsUnderReadLock{});
+    return GrowAndFault(reader, request);
+  }
+  MmWriter writer(mm);
+  if (!writer.held()) return {.signal = 9, .code = 0, .address = request.addr};
+  return GrowAndFault(writer, request);
 }
 
 /// Whether the bits above those that the tables translate all equal the topmost of them. Others the
@@ -52,18 +57,12 @@ bool IsCanonical(VirtAddr addr, uint32_t levels) {
 }  // namespace
 
 AccessOutcome Mm::Fault(const FaultRequest& request) {
+  const ActivityScope activity(Activity::kFault);
   if (!IsCanonical(request.addr, tables_.levels())) return Segv(abi::kSiKernel, VirtAddr(0));
-  {
-    const MmReader reader(*this);
-    if (!reader.held()) return {.signal = 9, .code = 0, .address = request.addr};
-    Vma* const vma = reader.FindFrom(request.addr);
-    if (vma == nullptr || request.addr >= tables_.task_size()) {
-      return Segv(abi::kSegvMapErr, request.addr);
-    }
-    if (vma->start() <= request.addr) return Handle(fault_target_, *vma, request);
-    if (!vma->Has(vma_flag::kGrowsDown)) return Segv(abi::kSegvMapErr, request.addr);
-  }
-  return FaultBelowStack(*this, request);
+  if (request.addr >= tables_.task_size()) return Segv(abi::kSegvMapErr, request.addr);
+  const FaultOutcome outcome = fault_(fault_target_, request);
+  if ((outcome & fault_bit::kBelowStack) != 0) return FaultBelowStack(*this, request);
+  return OutcomeOf(outcome, request.addr);
 }
 
 AccessOutcome Mm::Read(VirtAddr addr, uint64_t& word) {

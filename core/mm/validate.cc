@@ -27,7 +27,7 @@ void CheckVma(const Mm& mm, Vma& vma, const MapleTree::Entry& entry) {
   MM_CHECK_EQ(vma.start().value(), entry.first);
   MM_CHECK_EQ(vma.end().value() - 1, entry.last);
   MM_CHECK(IsPageAligned(vma.start()) && IsPageAligned(vma.end()));
-  MM_CHECK(vma.mm() == &mm);
+  MM_CHECK(vma.owner() == &mm && !vma.is_detached());
   MM_CHECK_EQ(static_cast<const ListNode<InMapping>&>(vma).is_linked(), vma.mapping() != nullptr);
   MM_CHECK(!static_cast<const ListNode<OnRemoval>&>(vma).is_linked());
   AnonVmas::Validate(vma);

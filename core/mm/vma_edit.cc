@@ -80,13 +80,13 @@ Result<void> VmaEditor::SplitUnlimited(Vma& vma, VirtAddr addr, Keep keep) {
   if (ready.ok()) ready = writer_.services().anon_vmas.Clone(*fresh, vma);
   if (!ready.ok()) {
     fresh->SetAnonVma(nullptr);
-    fresh->Detach();
-    writer_.services().vmas.Free(fresh);
+    writer_.Free(*fresh);
     return ready;
   }
 
   writer_.Mark(vma);
   writer_.Mark(*fresh);
+  fresh->Attach();
   if (fresh->mapping() != nullptr) fresh->mapping()->Get();
   {
     const RmapWriteScope rmap(vma);
@@ -236,6 +236,7 @@ Result<void> VmaEditor::Carry(const MergePlan& plan, VmaRemoval* over) {
     target.AddStickyFlags(plan.sticky);
     Publish(plan.range, &target);
   }
+  if (over != nullptr) over->Detach();
   for (Vma* removed : plan.removed) {
     if (removed != nullptr) Remove(*removed);
   }
@@ -270,17 +271,18 @@ Result<Vma*> VmaEditor::Insert(const VmaProposal& proposal, VmaRemoval* over) {
   }
   if (!ready.ok()) {
     vma->SetAnonVma(nullptr);
-    vma->Detach();
-    writer_.services().vmas.Free(vma);
+    writer_.Free(*vma);
     return ready.error();
   }
   if (over != nullptr) over->ClearForReplacement();
   writer_.Mark(*vma);
+  vma->Attach();
   if (proposal.mapping != nullptr) {
     proposal.mapping->Get();
     proposal.mapping->Link(*vma);
   }
   Publish(proposal.range, vma);
+  if (over != nullptr) over->Detach();
   ++writer_.map_count();
   return vma;
 }
@@ -293,13 +295,14 @@ void VmaEditor::UnlinkRmap(Vma& vma) {
 }
 
 void VmaEditor::Free(Vma& vma) {
+  MM_DCHECK(vma.is_detached() && vma.anon_vma_chains().empty());
   if (vma.mapping() != nullptr) vma.mapping()->Put();
-  vma.Detach();
-  writer_.services().vmas.Free(&vma);
+  writer_.Free(vma);
 }
 
 /// Removes a VMA whose range another one has taken over.
 void VmaEditor::Remove(Vma& vma) {
+  vma.Detach();
   UnlinkRmap(vma);
   Free(vma);
   --writer_.map_count();

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "core/base/mutant.h"
 #include "core/pgtable/range_ops.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -68,6 +69,11 @@ Result<void> VmaRemoval::Reserve() {
 
 void VmaRemoval::Publish() {
   editor_.writer().tree().Store(range_.start().value(), range_.end().value() - 1, nullptr);
+  Detach();
+}
+
+void VmaRemoval::Detach() {
+  for (Vma& vma : vmas_) vma.Detach();
 }
 
 void VmaRemoval::UnlinkRmap() {
@@ -84,8 +90,9 @@ void VmaRemoval::ClearPages() {
   const MmServices& services = writer.services();
   // Holes at the ends have no entries, but their tables may be ours.
   const VirtRange used(vmas_.front()->start(), vmas_.back()->end());
+  writer.AwaitFaults();
   TlbGather gather(services.frames, services.heap, services.tlbs, writer.tlb());
-  ZapRange(writer.tables(), gather, used, {.drop_markers = true});
+  ZapRange(writer.tables(), gather, used, {.drop_markers = true, .holes = writer.holes()});
   FreeTables(writer.tables(), gather, used, floor_, ceiling_);
   gather.Finish();
 }
@@ -119,9 +126,10 @@ Result<void> Remove(VmaEditor& editor, VirtRange range, Clearing clearing) {
     return reserved;
   }
   removal.Publish();
-  removal.UnlinkRmap();
-  if (clearing == Clearing::kDowngraded) editor.writer().Downgrade();
+  if (!MutantOn(Mutant::kM18)) removal.UnlinkRmap();
+  if (clearing == Clearing::kDowngraded && !MutantOn(Mutant::kM18)) editor.writer().Downgrade();
   removal.ClearPages();
+  if (MutantOn(Mutant::kM18)) removal.UnlinkRmap();
   removal.FreeVmas();
   return {};
 }

@@ -3,9 +3,10 @@
 // VmaRemoval: taking everything out of a range (Linux: struct vma_munmap_struct, vms_gather_*,
 // vms_complete_* in mm/vma.c). For munmap, MAP_FIXED over mappings, shrinking, and mremap.
 //
-// Order for munmap (DESIGN section 4): Gather marks; Publish; UnlinkRmap; [downgrade]; ClearPages:
-// zap, free tables within floor and ceiling, flush, retire; FreeVmas. MAP_FIXED has ClearPages
-// before the store that puts the new mapping in place, so that readers of the tree never see a gap.
+// Order for munmap (DESIGN section 4): Gather marks; Publish, detach; UnlinkRmap; [downgrade];
+// ClearPages: zap, free tables within floor and ceiling, flush, retire; FreeVmas. MAP_FIXED has
+// ClearPages before the store that puts the new mapping in place, so that readers of the tree never
+// see a gap.
 #pragma once
 
 #include "core/base/build.h"
@@ -31,14 +32,18 @@ class VmaRemoval {
 
   /// Sets aside the tree memory that Publish needs.
   [[nodiscard]] Result<void> Reserve();
-  /// Takes the range out of the tree. Cannot fail after Reserve.
+  /// Takes the range out of the tree, and detaches. Cannot fail after Reserve.
   void Publish();
+  /// The tree does not have the VMAs any more: late readers have to notice, when the marks have
+  /// ended, too (B19). May sleep.
+  void Detach();
 
   /// Takes the VMAs out of rmap and the mm's counts.
   void UnlinkRmap();
   /// Clears the page-table entries of the range and frees the tables that belong to nobody else.
   void ClearPages();
-  /// UnlinkRmap and ClearPages, for VMAs that the next store of the tree replaces.
+  /// UnlinkRmap and ClearPages, for VMAs that the next store of the tree replaces; Detach comes
+  /// after that store.
   void ClearForReplacement() {
     UnlinkRmap();
     ClearPages();

@@ -37,6 +37,7 @@ enum class LeaveReason : uint8_t {
   kNoUpperTable,  ///< an upper table is missing, which this scheme leaves to others
   kNoTable,       ///< a page table could not be allocated without sleeping
   kNoPage,        ///< a page, or memory for one of a file, could not be had without sleeping
+  kRefused,       ///< a kind of fault that the scheme leaves to others
   kTableGone,     ///< the table to be written left the tree
   kKilled,        ///< a fatal signal
   kCount

@@ -4,7 +4,10 @@
 // One set for each CPU, on cache lines of their own, so that counting shares no line; a reader adds
 // them up. Enum is an enum class whose last enumerator is kCount.
 //
-// Guarantee: exact whenever nobody is counting.
+// The first tasks, as many as there are CPUs, have a set for themselves each and pay a plain add
+// (about 1 ns); those that come later share a set by CPU and pay an atomic one. Nothing is ever
+// taken out of a set: a reset remembers what was counted until then.
+// Guarantee: exact whenever nobody is counting. A count beside Reset falls on one side of it.
 #pragma once
 
 #include <array>
@@ -23,26 +26,43 @@ class ShardedCounters {
   explicit ShardedCounters(const CpuSet& cpus) : shards_(cpus) {}
 
   void Add(Enum counter, int64_t amount) {
-    const uint32_t cpu = CurrentTask().cpu();
-    Shard& shard = shards_.Of(cpu < shards_.size() ? cpu : cpu % shards_.size());
-    shard[static_cast<size_t>(counter)].Add(amount);
+    const auto index = static_cast<size_t>(counter);
+    const uint32_t id = CurrentTask().id();  // not 0, and no other live task has it
+    if (id <= shards_.size()) [[likely]] {
+      shards_.Of(id - 1).alone[index].AddAlone(amount);
+    } else {
+      shards_.Of(id % shards_.size()).together[index].Add(amount);
+    }
   }
   [[nodiscard]] int64_t Sum(Enum counter) const {
-    int64_t sum = 0;
-    for (uint32_t cpu = 0; cpu < shards_.size(); ++cpu) {
-      sum += shards_.Of(cpu)[static_cast<size_t>(counter)].Read();
-    }
-    return sum;
+    // First what was before: beside a reset a sum is then rather too great than below zero.
+    const int64_t before = before_[static_cast<size_t>(counter)].Read();
+    return Total(counter) - before;
   }
   void Reset() {
-    for (uint32_t cpu = 0; cpu < shards_.size(); ++cpu) {
-      for (StatCounter& counter : shards_.Of(cpu)) counter.Reset();
-    }
+    for (size_t i = 0; i < before_.size(); ++i) before_[i].Set(Total(static_cast<Enum>(i)));
   }
 
  private:
-  using Shard = std::array<StatCounter, static_cast<size_t>(Enum::kCount)>;
+  using Counters = std::array<StatCounter, static_cast<size_t>(Enum::kCount)>;
+  struct Shard {
+    Counters alone;     // increased by the task whose number belongs to the CPU
+    Counters together;  // increased by all tasks with greater numbers
+  };
+
+  /// Since the beginning, resets or not.
+  int64_t Total(Enum counter) const {
+    const auto index = static_cast<size_t>(counter);
+    int64_t sum = 0;
+    for (uint32_t cpu = 0; cpu < shards_.size(); ++cpu) {
+      const Shard& shard = shards_.Of(cpu);
+      sum += shard.alone[index].Read() + shard.together[index].Read();
+    }
+    return sum;
+  }
+
   PerCpu<Shard> shards_;
+  Counters before_;  // totals at the last reset
 };
 
 }  // namespace faultline

@@ -8,6 +8,8 @@
 // predicate agrees, in this order. So nothing is wired into a table that is being taken down.
 #include "core/pgtable/page_tables.h"
 
+#include "core/base/mutant.h"
+
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
@@ -37,7 +39,7 @@ PageTables::~PageTables() {
 }
 
 Result<void> PageTables::Init() {
-  MM_ASSIGN_OR_RETURN(SpareTable root, AllocTable(TableLevel::kPgd, Gfp::kKernel));
+  MM_ASSIGN_OR_RETURN(SpareTable root, AllocSpare(TableLevel::kPgd, Gfp::kKernel));
   root_ = &root.Release();
   counters_.Add(MmCounter::kTables, 1);
   return {};
@@ -78,49 +80,24 @@ Entry PageTables::Translate(VirtAddr addr) {
 // -- Allocation -----------------------------------------------------------------------------------
 
 Result<EntryRef> PageTables::AllocPmd(VirtAddr addr, Gfp gfp) {
-  return AllocPmd(addr, gfp, Always);
-}
-
-Result<EntryRef> PageTables::AllocPmd(VirtAddr addr, Gfp gfp, StillValid still_valid) {
   while (true) {
     // From the root each time: a table on the way may have become stray.
     const Descent descent = Descend(addr);
     if (descent.level == TableLevel::kPmd) return descent.entry;
-    MM_ASSIGN_OR_RETURN(SpareTable fresh, AllocTable(Below(descent.level), gfp));
-    const Wiring wiring = Wire(descent.entry, *fresh.get(), still_valid);
-    if (wiring == Wiring::kInvalid) return Errno::kEagain;
-    if (wiring == Wiring::kDone) (void)fresh.Release();
+    MM_ASSIGN_OR_RETURN(SpareTable fresh, AllocSpare(Below(descent.level), gfp));
+    (void)Wire(descent.entry, fresh, Always);
   }
 }
 
-Result<void> PageTables::AllocPte(EntryRef pmd, Gfp gfp, SpareTable* spare) {
-  return AllocPte(pmd, gfp, spare, Always);
-}
-
-Result<void> PageTables::AllocPte(EntryRef pmd, Gfp gfp, SpareTable* spare,
-                                  StillValid still_valid) {
+Result<void> PageTables::AllocPte(EntryRef pmd, Gfp gfp) {
   if (!pmd.Load().none()) return {};
-  SpareTable own;
-  if (spare == nullptr || !*spare) {
-    MM_ASSIGN_OR_RETURN(own, AllocTable(TableLevel::kPte, gfp));
-    spare = &own;
-  }
-  switch (Wire(pmd, *spare->get(), still_valid)) {
-    case Wiring::kDone:
-      (void)spare->Release();
-      return {};
-    case Wiring::kLost:
-      return {};
-    case Wiring::kStray:
-    case Wiring::kInvalid:
-      return Errno::kEagain;
-  }
-  MM_UNREACHABLE("a wiring without a name");
+  MM_ASSIGN_OR_RETURN(SpareTable fresh, AllocSpare(TableLevel::kPte, gfp));
+  const Wiring wiring = Wire(pmd, fresh, Always);
+  MM_DCHECK(wiring == Wiring::kDone || wiring == Wiring::kLost);
+  return {};
 }
 
-Result<SpareTable> PageTables::AllocSpare(Gfp gfp) { return AllocTable(TableLevel::kPte, gfp); }
-
-Result<SpareTable> PageTables::AllocTable(TableLevel level, Gfp gfp) {
+Result<SpareTable> PageTables::AllocSpare(TableLevel level, Gfp gfp) {
   MM_ASSIGN_OR_RETURN(Folio * table, frames_.Allocate(FrameUse::kTable, gfp));
   TableInfo& info = table->Emplace<TableInfo>();
   info.frames = &frames_;
@@ -128,15 +105,16 @@ Result<SpareTable> PageTables::AllocTable(TableLevel level, Gfp gfp) {
   return SpareTable(frames_, *table);
 }
 
-PageTables::Wiring PageTables::Wire(EntryRef at, Folio& fresh, StillValid still_valid) {
+PageTables::Wiring PageTables::Wire(EntryRef at, SpareTable& spare, StillValid still_valid) {
+  MM_DCHECK(InfoOf(*spare.get()).level == Below(SpanLevelOf(*at.table)));
   {
     const LockGuard guard(LockOf(*at.table), SubclassOf(*at.table));
-    // Relaxed, both: under the lock that they are written under.
-    if (InfoOf(*at.table).stray.Load(kRelaxed) != 0) return Wiring::kStray;
+    if (!MutantOn(Mutant::kM1) && IsStrayLocked(*at.table)) return Wiring::kStray;
+    // Relaxed: under the lock that it is written under.
     if (at.slot->Load(kRelaxed) != 0) return Wiring::kLost;
-    if (!still_valid()) return Wiring::kInvalid;
+    if (!MutantOn(Mutant::kM1) && !still_valid()) return Wiring::kInvalid;
     // Release: the table's zeroes and TableInfo come first (B11). Pairs with EntryRef::Load.
-    at.slot->Store(Entry::Of(frames_.PfnOf(fresh), kTableBits).raw(), kRelease);
+    at.slot->Store(Entry::Of(frames_.PfnOf(spare.Release()), kTableBits).raw(), kRelease);
   }
   counters_.Add(MmCounter::kTables, 1);
   return Wiring::kDone;
@@ -178,9 +156,9 @@ LockedPte::LockedPte(PageTables& tables, EntryRef pmd, VirtAddr addr, LockSubcla
     Folio& table = tables.TableAt(seen);  // not reused while the section lasts
     TableInfo& info = PageTables::InfoOf(table);
     info.lock.Lock(subclass, where);
-    // Relaxed, both: whoever takes a table out writes them under its lock, which we hold.
+    // Relaxed: whoever takes a table out writes it under the table's lock, which we hold.
     const bool unchanged = pmd.slot->Load(kRelaxed, where) == seen.raw();
-    const bool stray = info.stray.Load(kRelaxed, where) != 0;
+    const bool stray = tables.IsStrayLocked(table);
     if (unchanged && !stray) {
       table_ = &table;
       slots_ = &tables.frames().Table(table);

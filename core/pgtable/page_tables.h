@@ -186,24 +186,36 @@ class PageTables {
   [[nodiscard]] EntryRef FindPte(VirtAddr addr);
 
   // -- Allocation --------------------------------------------------------------------------------
-  // With an mmap or VMA lock that lets entries be filled (B8), or with a predicate that is asked
-  // under the lock of the table to be written (StillValid). Not under a page-table lock; with
-  // Gfp::kKernel it may sleep.
+  // AllocPmd and AllocPte: with mmap_lock held (B8). Wire: with that, a VMA lock, or a predicate.
+  // None under a page-table lock; with Gfp::kKernel what allocates may sleep.
 
   /// The pmd entry for `addr`, with the tables above allocated where they are missing. ENOMEM:
   /// those already allocated stay, as in Linux, and are freed with the range.
   [[nodiscard]] Result<EntryRef> AllocPmd(VirtAddr addr, Gfp gfp);
-  /// Makes sure that `pmd` points to a PTE table. `spare`, if given and filled, is used first, and
-  /// keeps its table if another task was faster. EAGAIN if the table that `pmd` is in has left the
-  /// tree, which only callers with a predicate can meet: start again from the root.
-  [[nodiscard]] Result<void> AllocPte(EntryRef pmd, Gfp gfp, SpareTable* spare = nullptr);
-  /// The same, but a table is put in only if `still_valid()`; else EAGAIN.
+  /// Makes sure that `pmd` points to a PTE table.
+  [[nodiscard]] Result<void> AllocPte(EntryRef pmd, Gfp gfp);
+  /// A table of `level`, for later use by Wire. ENOMEM.
+  [[nodiscard]] Result<SpareTable> AllocSpare(TableLevel level, Gfp gfp);
+
+  /// What became of an attempt to put a table in.
+  enum class Wiring : uint8_t {
+    kDone,
+    kLost,     ///< the entry is filled: another task was faster
+    kStray,    ///< the table that the entry is in has left the tree
+    kInvalid,  ///< the predicate says no
+  };
   using StillValid = absl::FunctionRef<bool()>;
-  [[nodiscard]] Result<EntryRef> AllocPmd(VirtAddr addr, Gfp gfp, StillValid still_valid);
-  [[nodiscard]] Result<void> AllocPte(EntryRef pmd, Gfp gfp, SpareTable* spare,
-                                      StillValid still_valid);
-  /// A PTE table for later use by AllocPte.
-  [[nodiscard]] Result<SpareTable> AllocSpare(Gfp gfp);
+  /// Makes the empty entry point to `spare`, which is of the level below, unless something forbids
+  /// it; only then it keeps its table. `still_valid` is asked under the lock of the table that the
+  /// entry is in, right before the write.
+  [[nodiscard]] Wiring Wire(EntryRef at, SpareTable& spare, StillValid still_valid);
+  /// Whether Wire and LockedPte look at the stray flag (A11). Without it, who holds no lock relies
+  /// on its predicate alone. While nobody uses the tables.
+  void SetStrayChecks(bool on) { checks_stray_ = on; }
+  [[nodiscard]] bool IsStrayLocked(Folio& table) const {
+    // Relaxed: under the lock that it is written under.
+    return checks_stray_ && InfoOf(table).stray.Load(kRelaxed) != 0;
+  }
 
   // -- Checks and dumps: nobody changes the tables meanwhile -------------------------------------
 
@@ -230,16 +242,6 @@ class PageTables {
   [[nodiscard]] SpinLock<LockRank::kPageTable>& page_table_lock() { return page_table_lock_; }
 
  private:
-  enum class Wiring : uint8_t {
-    kDone,
-    kLost,     ///< the entry is filled: another task was faster
-    kStray,    ///< the table that the entry is in has left the tree
-    kInvalid,  ///< the predicate says no
-  };
-
-  [[nodiscard]] Result<SpareTable> AllocTable(TableLevel level, Gfp gfp);
-  /// Makes the entry point to `fresh`, unless something forbids it.
-  [[nodiscard]] Wiring Wire(EntryRef at, Folio& fresh, StillValid still_valid);
   [[nodiscard]] EntryRef EntryIn(Folio& table, TableLevel level, VirtAddr addr) {
     return {&table, &frames_.Table(table)[IndexIn(level, addr)]};
   }
@@ -263,6 +265,7 @@ class PageTables {
   FrameAllocator& frames_;
   MmCounters& counters_;
   uint32_t levels_;
+  bool checks_stray_ = true;
   Folio* root_ = nullptr;  // constant after Init
   // Apart from what every walk reads.
   alignas(kCacheLinePad) SpinLock<LockRank::kPageTable> page_table_lock_;

@@ -30,6 +30,9 @@ struct TlbContext {
   Atomic<uint64_t> cpus{0};
   /// TlbGathers under way (Linux: mm->tlb_flush_pending). Written without a lock, see TlbGather.
   Atomic<uint32_t> gathers{0};
+  /// Its gathers wait for the grace period that tables need, instead of leaving them to RCU (A10).
+  /// Constant.
+  bool frees_synchronously = false;
 };
 
 class TlbSet {

@@ -90,6 +90,7 @@ void TlbGather::FlushTlb() {
 }
 
 void TlbGather::FlushNow() {
+  if (MutantOn(Mutant::kM15)) PutFolios();
   FlushTlb();
   PutFolios();
   FreeBatches();
@@ -123,9 +124,16 @@ void TlbGather::FreeBatches() {
 }
 
 void TlbGather::RetireTables() {
+  // B14: the alternative to deferring. Nobody's section that could hold up the caller is waited
+  // for: it holds locks that no section takes.
+  if (context_.frees_synchronously && tables_ != nullptr) Rcu::Synchronize();
   while (tables_ != nullptr) {
     TableBatch& batch = *std::exchange(tables_, tables_->next);
-    Rcu::Retire(batch, &FreeTableBatch);
+    if (context_.frees_synchronously) {
+      FreeTableBatch(&batch);
+    } else {
+      Rcu::Retire(batch, &FreeTableBatch);
+    }
   }
 }
 

@@ -11,6 +11,15 @@
 #include "core/sync/task.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
+namespace {
+
+/// Counts the hold in the mode that now ends.
+void CountHoldByCaller(Task& task, const HeldLock& held, uint64_t now) {
+  task.stats->callers().CountHold({held.lock.rank, held.activity, held.mode},
+                                  now - held.mode_since);
+}
+
+}  // namespace
 
 void HookWillAcquire(Task& task, LockId lock, LockMode mode, LockSubclass subclass,
                      SourceLoc where) {
@@ -25,12 +34,15 @@ void HookAcquired(Task& task, LockId lock, LockMode mode, LockSubclass subclass,
   if ((hooks & kHookLockdep) != 0 && acquisition == Acquisition::kBlocking) {
     lockdep::NoteAcquired(task, lock, where);
   }
-  uint64_t since = 0;
+  HeldLock hold{
+      .lock = lock, .mode = mode, .subclass = subclass, .acquisition = acquisition, .where = where};
   if ((hooks & kHookHolds) != 0) {
+    hold.activity = task.activity();
     task.stats->CountAcquired(lock.rank, mode);
-    since = SyncClockNs();
+    task.stats->callers().CountAcquired({lock.rank, hold.activity, mode});
+    hold.since = hold.mode_since = SyncClockNs();
   }
-  const bool recorded = task.held.Push({lock, mode, subclass, acquisition, where, since});
+  const bool recorded = task.held.Push(hold);
   // With lockdep a chain that long is a bug; for hold times alone the hold goes uncounted.
   MM_CHECK(recorded || (hooks & kHookLockdep) == 0);
 }
@@ -42,7 +54,9 @@ void HookReleased(Task& task, LockId lock, LockMode mode, SourceLoc where) {
   if ((hooks & kHookLockdep) != 0) lockdep::CheckRelease(task, lock, mode, held, where);
   if (held == nullptr) return;  // taken before the hooks were switched on
   if ((hooks & kHookHolds) != 0 && held->since != 0) {
-    task.stats->CountHold(lock.rank, SyncClockNs() - held->since);
+    const uint64_t now = SyncClockNs();
+    task.stats->CountHold(lock.rank, now - held->since);
+    CountHoldByCaller(task, *held, now);
   }
   task.held.Remove(held);
 }
@@ -51,14 +65,21 @@ void HookDowngraded(Task& task, LockId lock, SourceLoc where) {
   task.DropStaleHolds();
   HeldLock* held = task.held.Find(lock.address);
   if ((task.hooks() & kHookLockdep) != 0) lockdep::CheckDowngrade(task, lock, held, where);
-  if (held != nullptr) held->mode = LockMode::kShared;
+  if (held == nullptr) return;
+  if ((task.hooks() & kHookHolds) != 0 && held->since != 0) {
+    const uint64_t now = SyncClockNs();
+    CountHoldByCaller(task, *held, now);
+    held->mode_since = now;
+  }
+  held->mode = LockMode::kShared;
 }
 
 LockWait::LockWait(Task& task, LockId lock, LockMode mode, uint32_t holder)
     : task_(task), lock_(lock), mode_(mode), holder_(holder) {
   task.waiting_for = lock;
   task.waiting_holder = holder;
-  if ((task.hooks() & kHookWaits) != 0) {
+  counted_ = (task.hooks() & kHookWaits) != 0;
+  if (counted_ || task.fault_events != nullptr) {
     holder_activity_ = detail::ActivityOfTask(holder);
     begin_ = SyncClockNs();
   }
@@ -69,13 +90,20 @@ LockWait::~LockWait() {
   task_.waiting_holder = 0;
   if (begin_ == 0) return;
   const uint64_t waited = SyncClockNs() - begin_;
+  task_.NoteWait({lock_.rank, holder_activity_, holder_, waited});
+  if (counted_) Count(waited);
+}
+
+void LockWait::Count(uint64_t waited) const {
+  const uint16_t activity = task_.activity();
   task_.stats->CountWait(lock_.rank, waited, holder_, killed_);
+  task_.stats->callers().CountWait({lock_.rank, activity, mode_}, waited, holder_, killed_);
   detail::TellWaitSink(
       {.kind = WaitKind::kLock,
        .mode = mode_ == LockMode::kShared ? WaitMode::kShared : WaitMode::kExclusive,
        .rank = static_cast<uint8_t>(lock_.rank),
        .killed = killed_,
-       .waiter_activity = task_.activity(),
+       .waiter_activity = activity,
        .holder_activity = holder_activity_,
        .waiter = TaskId(task_.id()),
        .holder = TaskId(holder_),

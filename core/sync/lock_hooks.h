@@ -32,6 +32,14 @@ struct LockId {
   LockRank rank;
 };
 
+/// A wait for a lock that has ended. ns 0: none.
+struct EndedWait {
+  LockRank rank = LockRank::kCount;
+  uint16_t holder_activity = 0;  ///< what the holder was doing when it began, 0 if unknown
+  uint32_t holder = 0;           ///< task that held the lock when it began, 0 if unknown
+  uint64_t ns = 0;
+};
+
 /// Bits of a task's hook mask.
 enum LockHook : uint32_t {
   kHookLockdep = 1u << 0,  ///< order, mode and context checks
@@ -61,7 +69,8 @@ namespace detail {
 }  // namespace detail
 
 /// Brackets a contended wait: names what the task waits for (deadlock reports read it) and, with
-/// kHookWaits, records how long and who held the lock when the wait began. On slow paths only.
+/// kHookWaits, records how long and who held the lock when the wait began. Of a task whose faults
+/// are recorded it also keeps the longest wait (Task::longest_wait). On slow paths only.
 class LockWait {
  public:
   /// `holder` is the id of the task that holds the lock exclusively, 0 if that is not known.
@@ -74,10 +83,13 @@ class LockWait {
   void MarkKilled() { killed_ = true; }
 
  private:
+  void Count(uint64_t waited) const;
+
   Task& task_;
   LockId lock_;
   LockMode mode_;
   bool killed_ = false;
+  bool counted_ = false;  // kHookWaits was set when the wait began
   uint32_t holder_;
   uint16_t holder_activity_ = 0;
   uint64_t begin_ = 0;

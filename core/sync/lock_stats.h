@@ -10,33 +10,18 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cstdint>
 
 #include "core/base/build.h"
 #include "core/base/wait_sink.h"
+#include "core/sync/duration_histogram.h"
+#include "core/sync/lock_callers.h"
 #include "core/sync/lock_hooks.h"
 #include "core/sync/lock_rank.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 enum class LockStatsLevel : uint8_t { kOff, kWaits, kHolds };
-
-/// A distribution of durations in nanoseconds: bucket b counts those in [2^b, 2^(b+1)), bucket 0
-/// also zero, the last bucket also everything above.
-struct DurationHistogram {
-  static constexpr int kBuckets = 36;  ///< up to about 34 s
-  std::array<uint64_t, kBuckets> buckets{};
-  uint64_t count = 0;
-  uint64_t total_ns = 0;
-  uint64_t max_ns = 0;
-
-  [[nodiscard]] static constexpr int BucketOf(uint64_t ns) {
-    const auto bucket = ns == 0 ? 0 : static_cast<int>(std::bit_width(ns)) - 1;
-    return bucket < kBuckets ? bucket : kBuckets - 1;
-  }
-};
 
 /// What a snapshot says of one lock class.
 struct LockClassStats {
@@ -61,7 +46,7 @@ void SetLockdep(bool on);
 /// Adds up all tasks' statistics. Concurrent counting goes on and may be half seen.
 [[nodiscard]] LockStatsSnapshot SnapshotLockStats();
 
-/// Starts all counters at zero.
+/// Starts all counters at zero, those by caller among them.
 void ResetLockStats();
 
 /// Receives every contended wait while the level is kWaits or higher; null for none. `sink`
@@ -73,36 +58,31 @@ namespace detail {
 void TellWaitSink(const WaitRecord& record);
 }  // namespace detail
 
-/// One task's counters. Written by that task, read by snapshots: single-writer relaxed atomics, so
-/// an increment is a plain add.
+/// One task's counters. Written by that task, read by snapshots.
 class LockStatsShard {
  public:
   void CountAcquired(LockRank rank, LockMode mode);
   void CountWait(LockRank rank, uint64_t ns, uint32_t holder, bool killed);
   void CountHold(LockRank rank, uint64_t ns);
   void AddTo(LockStatsSnapshot& sum) const;
+  /// Starts all at zero, those by caller among them.
   void Reset();
 
+  /// The same task's counters by caller.
+  [[nodiscard]] LockCallersShard& callers() { return callers_; }
+  [[nodiscard]] const LockCallersShard& callers() const { return callers_; }
+
  private:
-  using Counter = std::atomic<uint64_t>;
-  struct Histogram {
-    std::array<Counter, DurationHistogram::kBuckets> buckets{};
-    Counter count{0};
-    Counter total_ns{0};
-    Counter max_ns{0};
-    bool Add(uint64_t ns);  // true if it is the longest so far
-    void AddTo(DurationHistogram& sum) const;
-    void Reset();
-  };
   struct alignas(kCacheLinePad) Class {
-    Counter shared{0};
-    Counter exclusive{0};
-    Counter killed{0};
-    Counter longest_wait_holder{0};
-    Histogram wait;
-    Histogram hold;
+    TaskCounter shared;
+    TaskCounter exclusive;
+    TaskCounter killed;
+    TaskCounter longest_wait_holder;
+    TaskHistogram wait;
+    TaskHistogram hold;
   };
   std::array<Class, kLockRanks> classes_{};
+  LockCallersShard callers_;
 };
 
 }  // namespace faultline

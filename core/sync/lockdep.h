@@ -50,8 +50,10 @@ struct HeldLock {
   LockMode mode{};
   LockSubclass subclass{};
   Acquisition acquisition{};
+  uint16_t activity = 0;  ///< what the task was doing at acquisition, with kHookHolds
   SourceLoc where;
-  uint64_t since = 0;  ///< ticks at acquisition, with kHookHolds
+  uint64_t since = 0;       ///< ticks at acquisition, with kHookHolds
+  uint64_t mode_since = 0;  ///< ticks at acquisition or downgrade, whichever was last; likewise
 };
 
 /// The locks that one task holds, oldest first. Owned by the task and touched by it alone.

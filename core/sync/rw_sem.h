@@ -194,6 +194,23 @@ class ABSL_LOCKABLE RwSem {
     raw_.WriteUnlock(where);
   }
 
+  /// Takes the write hold as one of any number of its rank, all of them under a write hold of the
+  /// rank just outside, which is what keeps two such holders apart. lockdep checks the order and
+  /// keeps no record of the hold. (Linux: down_write_nest_lock)
+  void LockUnderOuter(SourceLoc where = SourceLoc::Current()) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    static_assert(Info(kRank).same_rank == SameRank::kUnderOuter);
+    Task& self = CurrentTask();
+    if ((self.hooks() & kHooks) != 0) [[unlikely]] {
+      HookWillAcquire(self, Id(), LockMode::kExclusive, LockSubclass::kNormal, where);
+    }
+    (void)AcquireWrite(self, Killable::kNo, where);
+  }
+  void UnlockUnderOuter(SourceLoc where = SourceLoc::Current()) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    MM_DCHECK(raw_.IsWriteHeld());
+    const AtomicStep step(LockDetail::kSleeping, OpKind::kUnlock, this, where);
+    raw_.WriteUnlock(where);
+  }
+
   /// Turns the caller's write hold into a read hold, letting queued readers in. (Linux:
   /// downgrade_write) The analysis sees the hold as unchanged; release it with UnlockShared from a
   /// function that says so.
@@ -248,14 +265,16 @@ class ABSL_LOCKABLE RwSem {
     if ((self.hooks() & kHooks) != 0) [[unlikely]] {
       HookWillAcquire(self, Id(), LockMode::kExclusive, subclass, where);
     }
-    {
-      const AtomicStep step(LockDetail::kSleeping, OpKind::kLock, this, where);
-      if (!raw_.TryWriteFast(where)) [[unlikely]] {
-        if (!raw_.WriteSlow(self, Id(), killable, where)) return false;
-      }
-      raw_.SetOwner(self.id());
-    }
+    if (!AcquireWrite(self, killable, where)) return false;
     TellAcquired(LockMode::kExclusive, subclass, Acquisition::kBlocking, where);
+    return true;
+  }
+  FAULTLINE_ALWAYS_INLINE bool AcquireWrite(Task& self, Killable killable, SourceLoc where) {
+    const AtomicStep step(LockDetail::kSleeping, OpKind::kLock, this, where);
+    if (!raw_.TryWriteFast(where)) [[unlikely]] {
+      if (!raw_.WriteSlow(self, Id(), killable, where)) return false;
+    }
+    raw_.SetOwner(self.id());
     return true;
   }
 

@@ -69,6 +69,12 @@ class SeqCount {
     count_.Store(count + 1, kRelease, where);  // pairs with ReadBegin
   }
 
+  /// For counts kept by hand: stores that follow stay behind the store of the count before, for who
+  /// loads them and then that count behind an acquire fence (see ReadRetry).
+  static void WriteFence() { Fence(kRelease); }
+  /// The reader's side of it.
+  static void ReadFence() { Fence(kAcquire); }
+
   /// The count now; odd while a writer is at work. A hint unless the caller excludes writers.
   [[nodiscard]] uint64_t value(SourceLoc where = SourceLoc::Current()) const {
     return count_.Load(kAcquire, where);  // pairs with WriteEnd

@@ -22,7 +22,9 @@ class StatCounter {
     value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
   [[nodiscard]] int64_t Read() const { return value_.load(std::memory_order_relaxed); }
-  void Reset() { value_.store(0, std::memory_order_relaxed); }
+  /// Increases meanwhile may be lost.
+  void Set(int64_t value) { value_.store(value, std::memory_order_relaxed); }
+  void Reset() { Set(0); }
 
  private:
   std::atomic<int64_t> value_{0};

@@ -81,6 +81,11 @@ class Task {
     held_era = era;
   }
 
+  /// Keeps `wait` if it is the longest.
+  void NoteWait(const EndedWait& wait) {
+    if (wait.ns > longest_wait.ns) longest_wait = wait;
+  }
+
   HeldLocks held;                   ///< maintained by the hooks while lockdep or hold times are on
   uint32_t held_era = 0;            ///< when `held` was kept, see kHookEraShift
   LockId waiting_for{};             ///< set while in a LockWait; address null otherwise
@@ -92,6 +97,9 @@ class Task {
 
   uint32_t alloc_scope = 0;  ///< what its allocations may not do (core/folio/alloc_scope.h)
   FaultEventRing* fault_events = nullptr;  ///< where its faults are recorded; not owned; null: not
+  /// Its longest wait for a lock since whoever asks emptied this; kept while fault_events is set or
+  /// waits are counted.
+  EndedWait longest_wait;
 
  private:
   friend class TaskRegistry;  // native: gives out ids and slots

@@ -1,35 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two ends of a VMA's life in its mm: Init and Detach. See vma.h.
+// The two ends of a VMA's life in its mm: Init and Attach, Detach and the way back to the slab. See
+// vma.h.
 //
-// Both count in the sequence, so that a reader who copied the fields of a slot before it was given
-// to another mapping notices, even if the new one has the same addresses (B15, B21).
+// Attachment and detachment count in the sequence, so that a reader who copied the fields of a slot
+// before it was given to another mapping notices, even if the new one has the same addresses (B15,
+// B21).
 #include "core/vma/vma.h"
 
+#include <atomic>
+#include <memory>
+#include <new>
+
 #include "core/base/check.h"
+#include "core/vma/vma_refcnt.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
-void Vma::Init(Mm& mm, VirtRange range, VmaFlags flags, Mapping* mapping, PageIndex pgoff) {
+bool Vma::is_detached() const { return VmaRefcnt::IsDetached(refcnt_.Load(kAcquire)); }
+
+void Vma::Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mapping,
+               PageIndex pgoff) {
   // The slot may have been poisoned while it was free.
   ListNode<InMapping>::Reinitialize();
   ListNode<OnRemoval>::Reinitialize();
-  chains_.Reinitialize();
+  new (&list_.chained) Chained;
+  std::construct_at(&rwsem_);
+  next_held_ = nullptr;
   SetRange(range, pgoff);
   SetFlags(flags);
   SetMapping(mapping);
-  SetOpenFile(0);
   SetAnonVma(nullptr);
-  marked_in_ = 0;
-  // Release: pairs with sequence(). The fields above are seen by whoever sees the new count.
-  sequence_.FetchAdd(1, kAcqRel);
-  mm_.Store(&mm, kRelease);  // pairs with a reader's check of mm() after it took a count
+  // Relaxed: no section is called so, and who finds the slot detached looks no further.
+  lock_sequence_.Store(UINT64_MAX, kRelaxed);
+  // Release: pairs with a reader's load of owner() after it took a count; the fields come first.
+  owner_.Store(&owner, kRelease);
+}
+
+void Vma::Attach() {
+  MM_DCHECK(is_detached());
+  BumpSequence();
+  VmaRefcnt::Attach(*this);
 }
 
 void Vma::Detach() {
-  MM_DCHECK(chains_.empty() && !ListNode<InMapping>::is_linked());
-  mm_.Store(nullptr, kRelease);  // as in Init
-  sequence_.FetchAdd(1, kAcqRel);
+  VmaRefcnt::Detach(*this);
+  BumpSequence();
+}
+
+void Vma::BumpSequence() {
+  // Relaxed: only the one writer changes it.
+  sequence_.Store(sequence_.Load(kRelaxed) + 1, kRelease);  // pairs with sequence()
+  // What is changed next stays behind the new count, as in SeqCount::WriteBegin.
+  SeqCount::WriteFence();
+}
+
+void Vma::FreeAfterGracePeriod(VmaSlab& slab) {
+  MM_DCHECK(list_.chained.chains.empty());
+  std::destroy_at(&list_.chained);
+  auto* retired = new (&list_.retired) Retired;
+  retired->slab = &slab;
+  Rcu::Retire(*retired, &AfterGracePeriod);
+}
+
+void Vma::AfterGracePeriod(RcuHead* head) {
+  VmaSlab& slab = *static_cast<Retired*>(head)->slab;
+  // The list lies in the VMA's first 64 bytes, and a VMA begins at a multiple of 64.
+  auto* vma = reinterpret_cast<Vma*>(reinterpret_cast<uintptr_t>(head) & ~uintptr_t{63});
+  MM_DCHECK(head == &vma->list_.retired);
+  slab.Free(vma);
 }
 
 }  // namespace faultline

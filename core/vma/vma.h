@@ -9,8 +9,12 @@
 // marked (MmWriter::Mark), and, for start, end and pgoff, unlinked from rmap or rmap locked.
 //
 // Memory: slots of a TypeStableSlab shared by all mms of a machine (B15). Life: Allocate, Init,
-// linked into the tree, taken out and detached, Free; reuse may be immediate. The sequence counts
-// marks, attachments and detachments; it only grows, over reuse, too (B21).
+// marked, attached, linked into the tree; taken out, detached, Free; reuse may be immediate. The
+// sequence counts marks, attachments and detachments; it only grows, over reuse, too (B21).
+//
+// Its locks, of which an mm's scheme uses one: a count of readers (vma_refcnt.h) or an rwsem, and
+// the lock sequence, by which a writer's hold is told (vma_lock.h). Cache lines: what faults read,
+// what they may write, and the rest.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +24,12 @@
 #include "core/base/types.h"
 #include "core/sync/sync.h"
 #include "core/vma/vma_flags.h"
+#include "core/vma/vma_owner.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 class AnonVma;
 class Mapping;
-class Mm;
 struct AnonVmaChain;
 struct OnVma;      // tag: the AnonVmaChains of one VMA
 struct InMapping;  // tag: the VMAs of one Mapping
@@ -35,18 +39,24 @@ struct OnRemoval;  // tag: VMAs that an operation is taking out of the tree
 /// merge, even if they map the same Mapping.
 using OpenFileId = uint64_t;
 
+class Vma;
+using VmaSlab = TypeStableSlab<Vma>;
+
 class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
  public:
-  Vma() = default;
+  Vma() {}   // NOLINT(modernize-use-equals-default): the union has no default
+  ~Vma() {}  // NOLINT(modernize-use-equals-default): likewise
 
   /// What the slab keeps over Free and Allocate (see type_stable.h).
   void VisitStableFields(auto&& visit) {
     visit(sequence_);
-    visit(mm_);
+    visit(owner_);
+    visit(refcnt_);
+    visit(lock_sequence_);
   }
 
-  // -- Reading: under a lock that makes the VMA stable (B5), or as a hint to be checked
-  // ------------ Relaxed throughout: the lock, or the check of the sequence, orders.
+  // -- Reading: under a lock that makes the VMA stable (B5), or as a hint to be checked ----------
+  // Relaxed throughout: the lock, or the check of the sequence, orders.
 
   [[nodiscard]] VirtAddr start() const { return VirtAddr(start_.Load(kRelaxed)); }
   [[nodiscard]] VirtAddr end() const { return VirtAddr(end_.Load(kRelaxed)); }
@@ -61,17 +71,25 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
   }
   [[nodiscard]] Mapping* mapping() const { return mapping_.Load(kRelaxed); }
   [[nodiscard]] AnonVma* anon_vma() const { return anon_vma_.Load(kRelaxed); }
-  [[nodiscard]] Mm* mm() const { return mm_.Load(kRelaxed); }
-  [[nodiscard]] OpenFileId open_file() const { return open_file_; }
+  [[nodiscard]] OpenFileId open_file() const { return list_.chained.open_file; }
   [[nodiscard]] bool is_anonymous() const { return mapping() == nullptr; }
   [[nodiscard]] uint64_t pages() const { return (end() - start()) >> kPageShift; }
-  [[nodiscard]] uint64_t sequence() const { return sequence_.Load(kAcquire); }  // pairs with Mark
 
-  // -- Writing: see above
-  // --------------------------------------------------------------------------
+  // -- Reading without any lock: stable fields ---------------------------------------------------
 
-  /// Makes a slot from the slab a VMA of `mm` without rmap links, not yet in the tree.
-  void Init(Mm& mm, VirtRange range, VmaFlags flags, Mapping* mapping, PageIndex pgoff);
+  /// The mm that it was made for last, which may be gone if the VMA is detached.
+  [[nodiscard]] VmaOwner* owner() const { return owner_.Load(kRelaxed); }
+  /// Counts marks, attachments and detachments. Acquire: pairs with BumpSequence.
+  [[nodiscard]] uint64_t sequence() const { return sequence_.Load(kAcquire); }
+  /// The mm's sequence when it was last marked. Acquire: pairs with VmaMarks::Mark.
+  [[nodiscard]] uint64_t lock_sequence() const { return lock_sequence_.Load(kAcquire); }
+  /// It is not, or not any more, in the tree of its owner. Acquire: pairs with Detach.
+  [[nodiscard]] bool is_detached() const;
+
+  // -- Writing: see above ------------------------------------------------------------------------
+
+  /// Makes a slot from the slab a VMA of `owner` without rmap links, detached.
+  void Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mapping, PageIndex pgoff);
   void SetRange(VirtRange range, PageIndex pgoff) {
     start_.Store(range.start().value(), kRelaxed);
     end_.Store(range.end().value(), kRelaxed);
@@ -84,39 +102,64 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
   void SetAnonVma(AnonVma* anon_vma) { anon_vma_.Store(anon_vma, kRelaxed); }
   /// Before the VMA is in the tree.
   void SetMapping(Mapping* mapping) { mapping_.Store(mapping, kRelaxed); }
-  void SetOpenFile(OpenFileId open_file) { open_file_ = open_file; }
+  void SetOpenFile(OpenFileId open_file) { list_.chained.open_file = open_file; }
 
-  /// Write-locks the VMA for as long as the mm's write section lasts: `section` is the mm's odd
-  /// sequence. Marking twice is once. (Linux: vma_start_write; the wait for readers comes with the
-  /// schemes that have some.)
-  void Mark(uint64_t section) {
-    if (marked_in_ == section) return;
-    marked_in_ = section;
-    // Release: pairs with sequence(); a reader who sees what follows sees the mark, too.
-    sequence_.FetchAdd(1, kAcqRel);
-  }
-  [[nodiscard]] bool IsMarked(uint64_t section) const { return marked_in_ == section; }
-  /// It has left the tree: late readers must not take it for a VMA of its mm any more.
+  /// It is about to enter the tree, marked and with its fields set (Linux: vma_mark_attached).
+  void Attach();
+  /// It has left the tree, marked: late readers must not take it for a VMA of its mm any more.
+  /// Waits for those who hold a count and are about to notice (B19). (Linux: vma_mark_detached)
   void Detach();
 
   /// The anon_vmas that its pages may belong to; guarded by mmap_lock and the anon_vma's lock.
-  [[nodiscard]] IntrusiveList<AnonVmaChain, OnVma>& anon_vma_chains() { return chains_; }
+  [[nodiscard]] IntrusiveList<AnonVmaChain, OnVma>& anon_vma_chains() {
+    return list_.chained.chains;
+  }
+
+  /// Gives a detached VMA without rmap links back to `slab`: for reuse at once, or after a grace
+  /// period, for readers that find it under RCU and take no count.
+  void FreeNow(VmaSlab& slab) { slab.Free(this); }
+  void FreeAfterGracePeriod(VmaSlab& slab);
 
  private:
-  Atomic<uint64_t> start_{0};
+  friend class VmaMarks;
+  friend class VmaRefcnt;
+  friend class VmaRwsem;
+
+  /// Tells validating readers that something changes (B21). By the one writer.
+  void BumpSequence();
+
+  /// While it lives: its chains. When it is on its way to the slab: what RCU needs.
+  struct Chained {
+    IntrusiveList<AnonVmaChain, OnVma> chains;
+    OpenFileId open_file = 0;  ///< constant while the VMA is in the tree
+  };
+  struct Retired : RcuHead {
+    VmaSlab* slab = nullptr;
+  };
+  static void AfterGracePeriod(RcuHead* head);
+  union List {
+    List() : chained() {}
+    ~List() {}
+    Chained chained;
+    Retired retired;
+  } list_;
+
+  // Read by every fault; written under a mark.
+  alignas(64) Atomic<uint64_t> start_{0};
   Atomic<uint64_t> end_{0};
   Atomic<uint64_t> flags_{0};
   Atomic<uint64_t> pgoff_{0};
   Atomic<Mapping*> mapping_{nullptr};
   Atomic<AnonVma*> anon_vma_{nullptr};
-  Atomic<Mm*> mm_{nullptr};
+  Atomic<VmaOwner*> owner_{nullptr};
   Atomic<uint64_t> sequence_{0};
-  OpenFileId open_file_ = 0;  ///< constant while the VMA is in the tree
-  uint64_t marked_in_ = 0;    ///< the mm's sequence when it was last marked; writers only
-  IntrusiveList<AnonVmaChain, OnVma> chains_;
+
+  // Written by readers that lock it.
+  alignas(64) RwSem<LockRank::kVmaLock> rwsem_;
+  Atomic<uint32_t> refcnt_{0};
+  Atomic<uint64_t> lock_sequence_{0};
+  Vma* next_held_ = nullptr;  ///< whose rwsem the same writer holds until its section ends
 };
 static_assert(kModelled || sizeof(Vma) <= 192);
-
-using VmaSlab = TypeStableSlab<Vma>;
 
 }  // namespace faultline

@@ -5,7 +5,8 @@
 //
 //   folio_bench [--benchmark_...]
 //
-// Alone and with 2 threads on CPUs of their own, in both modes of contents.
+// Alone and with 2 threads on CPUs of their own, in both modes of contents; and with watermarks on,
+// far from them, beside watermarks off.
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -22,12 +23,13 @@ namespace {
 
 class Machine {
  public:
-  explicit Machine(PageContents contents)
+  explicit Machine(PageContents contents, uint64_t min_free_frames = 0)
       : arena_(std::move(*Arena::Create(size_t{1} << 20))),
         heap_(arena_),
         cpus_(64),
         frames_(std::move(*FrameAllocator::Create(
-            {.frames = uint64_t{1} << 18, .contents = contents}, heap_, cpus_))) {}
+            {.frames = uint64_t{1} << 18, .contents = contents, .min_free_frames = min_free_frames},
+            heap_, cpus_))) {}
 
   [[nodiscard]] FrameAllocator& frames() { return *frames_; }
 
@@ -38,10 +40,18 @@ class Machine {
   FrameAllocator::Ptr frames_;
 };
 
+enum class Marks : uint8_t { kOff, kOn };
+
+/// In mode kTag.
+template <Marks kMarks>
+FrameAllocator& FramesWith() {
+  static Machine machine(PageContents::kTag, kMarks == Marks::kOn ? 1024 : 0);
+  return machine.frames();
+}
+
 FrameAllocator& FramesOf(PageContents contents) {
-  static Machine tag(PageContents::kTag);
   static Machine bytes(PageContents::kBytes);
-  return contents == PageContents::kTag ? tag.frames() : bytes.frames();
+  return contents == PageContents::kTag ? FramesWith<Marks::kOff>() : bytes.frames();
 }
 
 template <PageContents kContents, FrameUse kUse>
@@ -49,6 +59,15 @@ void AllocatePut(benchmark::State& state) {
   FrameAllocator& frames = FramesOf(kContents);
   for (auto _ : state) {
     const Result<Folio*> folio = frames.Allocate(kUse, Gfp::kKernel);
+    benchmark::DoNotOptimize(*folio);
+    frames.Put(**folio);
+  }
+}
+
+void AllocatePutMarked(benchmark::State& state) {
+  FrameAllocator& frames = FramesWith<Marks::kOn>();
+  for (auto _ : state) {
+    const Result<Folio*> folio = frames.Allocate(FrameUse::kAnon, Gfp::kKernel);
     benchmark::DoNotOptimize(*folio);
     frames.Put(**folio);
   }
@@ -65,8 +84,9 @@ void AllocateZeroPut(benchmark::State& state) {
 }
 
 /// Per frame: `range` frames are allocated, then all are freed.
+template <Marks kMarks>
 void AllocateManyPutMany(benchmark::State& state) {
-  FrameAllocator& frames = FramesOf(PageContents::kTag);
+  FrameAllocator& frames = FramesWith<kMarks>();
   std::vector<Folio*> folios(static_cast<size_t>(state.range(0)));
   for (auto _ : state) {
     for (Folio*& folio : folios) folio = *frames.Allocate(FrameUse::kAnon, Gfp::kKernel);
@@ -78,11 +98,13 @@ void AllocateManyPutMany(benchmark::State& state) {
 constexpr auto kTag = PageContents::kTag;
 constexpr auto kBytes = PageContents::kBytes;
 BENCHMARK(AllocatePut<kTag, FrameUse::kAnon>)->ThreadRange(1, 2)->UseRealTime();
+BENCHMARK(AllocatePutMarked)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(AllocatePut<kTag, FrameUse::kTable>);
 BENCHMARK(AllocatePut<kBytes, FrameUse::kAnon>);
 BENCHMARK(AllocateZeroPut<kTag>);
 BENCHMARK(AllocateZeroPut<kBytes>);
-BENCHMARK(AllocateManyPutMany)->Arg(16)->Arg(512)->Arg(65536);
+BENCHMARK(AllocateManyPutMany<Marks::kOff>)->Arg(16)->Arg(512)->Arg(65536);
+BENCHMARK(AllocateManyPutMany<Marks::kOn>)->Arg(16)->Arg(512)->Arg(65536);
 
 }  // namespace
 }  // namespace faultline::bench

@@ -207,6 +207,8 @@ void Execution::Arm(Fiber& fiber, const char* name, std::function<void()> code) 
   task.waiting_holder = 0;
   task.preempt_off = 0;
   task.stats = &fiber.stats;
+  task.fault_events = nullptr;
+  task.longest_wait = {};
 }
 
 Task& Execution::TaskOf(int fiber) const { return fibers_[static_cast<size_t>(fiber)]->task; }

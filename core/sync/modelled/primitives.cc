@@ -106,6 +106,14 @@ LockStatsSnapshot SnapshotLockStats() {
   return sum;
 }
 
+LockStatsByCaller SnapshotLockStatsByCaller() {
+  LockStatsByCaller sum;
+  if (Execution* execution = Execution::Current()) {
+    execution->ForEachTask([&](const Task& task) { task.stats->callers().AddTo(sum); });
+  }
+  return sum;
+}
+
 void ResetLockStats() {
   if (Execution* execution = Execution::Current()) {
     execution->ForEachTask([](const Task& task) { task.stats->Reset(); });

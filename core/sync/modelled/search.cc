@@ -57,6 +57,7 @@ RunIdentity IdentityOf(const SearchSubject& subject) {
 SearchResult RunAll(const SearchSubject& subject, const SearchOptions& options, Driver& driver,
                     const std::function<bool()>& advance) {
   constexpr uint64_t kProgressEvery = 4096;
+  constexpr uint64_t kGiveUpEvery = 256;
   SearchResult result;
   Execution execution(subject.execution);
   PreemptionCounter counter(driver);
@@ -83,6 +84,7 @@ SearchResult RunAll(const SearchSubject& subject, const SearchOptions& options, 
       result.complete = true;
       return result;
     }
+    if (options.give_up && result.schedules % kGiveUpEvery == 0 && options.give_up()) break;
   }
   return result;
 }

@@ -35,6 +35,8 @@ struct SearchOptions {
   bool collect_digests = false;  ///< keep the set of final states
   /// Called now and then with the number of schedules so far; null for none.
   std::function<void(uint64_t schedules)> progress = nullptr;
+  /// Asked now and then; true ends the search as if max_schedules were reached. Null for never.
+  std::function<bool()> give_up = nullptr;
 };
 
 /// What was found, complete enough to be shown and repeated.

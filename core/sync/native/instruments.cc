@@ -38,6 +38,13 @@ LockStatsSnapshot SnapshotLockStats() {
   return sum;
 }
 
+LockStatsByCaller SnapshotLockStatsByCaller() {
+  LockStatsByCaller sum;
+  TaskRegistry::Instance().ForEachStats(
+      [&](const LockStatsShard& shard) { shard.callers().AddTo(sum); });
+  return sum;
+}
+
 void ResetLockStats() {
   TaskRegistry::Instance().ForEachStats([](LockStatsShard& shard) { shard.Reset(); });
 }

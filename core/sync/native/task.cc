@@ -132,6 +132,8 @@ void TaskRegistry::Detach(Task& task) {
   task.name_ = "task";
   task.killed_.Store(0, kRelaxed);  // relaxed: the mutex hands the task to its next thread
   task.SetActivity(0);
+  task.fault_events = nullptr;
+  task.longest_wait = {};
   free_.push_back(&task);
 }
 

@@ -97,26 +97,32 @@ class FaultMachine {
   uint64_t tags_ = 0;
 };
 
-class FaultMm {
+class FaultMm : public VmaOwner {
  public:
   explicit FaultMm(FaultMachine& machine, uint64_t fault_around_bytes = kPageSize)
-      : machine_(machine),
+      : VmaOwner(0),
+        machine_(machine),
         counters_(machine.cpus()),
+        stats_(machine.cpus()),
         tables_(machine.frames(), counters_, 4),
         tree_(machine.heap()),
         tlb_{.tag = machine.NextTag()},
-        target_{.tables = tables_,
+        target_{.mm = *this,
+                .mmap_lock = mmap_lock_,
+                .tables = tables_,
                 .tree = tree_,
                 .tlbs = machine.tlbs(),
                 .tlb = tlb_,
                 .anon_vmas = machine.anon_vmas(),
                 .frames = machine.frames(),
                 .anon_vma_lock = anon_vma_lock_,
+                .stats = stats_,
+                .options = {},
                 .fault_around_bytes = fault_around_bytes} {
     MM_CHECK(tables_.Init().ok());
     MM_CHECK(tree_.Init().ok());
   }
-  ~FaultMm() {
+  ~FaultMm() override {
     Clear();
     for (Vma* vma : vmas_) {
       machine_.anon_vmas().Unlink(*vma);
@@ -139,8 +145,8 @@ class FaultMm {
     if (mapping == nullptr) pgoff = PageOf(start).value();
     Vma* vma = *machine_.heap().New<Vma>();
     if (mapping != nullptr) mapping->Get();
-    // The mm is only looked at as an identity.
-    vma->Init(*reinterpret_cast<Mm*>(this), range, flags, mapping, PageIndex(pgoff));
+    vma->Init(*this, range, flags, mapping, PageIndex(pgoff));
+    vma->Attach();
     const uint64_t last = range.end().value() - 1;
     MM_CHECK(tree_.Reserve(start.value(), last).ok());
     tree_.Store(start.value(), last, vma);
@@ -165,7 +171,7 @@ class FaultMm {
   [[nodiscard]] FaultOutcome Fault(VirtAddr addr, AccessKind access) {
     for (Vma* vma : vmas_) {
       if (vma->range().Contains(addr)) {
-        return HandleFault(target_, *vma, {.addr = addr, .access = access});
+        return HandleFaultLocked(target_, *vma, {.addr = addr, .access = access});
       }
     }
     MM_UNREACHABLE("no VMA there");
@@ -214,8 +220,12 @@ class FaultMm {
   }
 
  private:
+  void FreeMemory() override {}
+
   FaultMachine& machine_;
   MmCounters counters_;
+  FaultStats stats_;
+  RwSem<LockRank::kMmapLock> mmap_lock_;
   PageTables tables_;
   MapleTree tree_;
   TlbContext tlb_;

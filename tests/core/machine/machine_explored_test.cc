@@ -41,14 +41,22 @@ struct EndOfMachine : RcuHead {
   Machine* machine = nullptr;
 };
 
+/// Under each scheme.
+class MachineExploredTest : public testing::TestWithParam<SchemeName> {
+ protected:
+  void Beside(const Code& setup, const Code& first, const Code& second, const Code& check,
+              uint32_t bound);
+};
+
 /// Explores `first` beside `second` after `setup`.
-void Beside(const Code& setup, const Code& first, const Code& second, const Code& check,
-            uint32_t bound) {
+void MachineExploredTest::Beside(const Code& setup, const Code& first, const Code& second,
+                                 const Code& check, uint32_t bound) {
   const auto body = [&](Execution& run) {
     auto* const end = run.New<EndOfMachine>();
     end->heap = &run.heap();
     end->machine = *Machine::CreateIn(run.heap(), {.memory_bytes = 64 * kPageSize, .cpus = 2});
-    Mm* const mm = *end->machine->CreateMm();
+    Mm* const mm =
+        *end->machine->CreateMm({.fault = DefaultsOf(GetParam()), .extra_duties = kExtraDuties});
     setup(*mm);
     run.Spawn("first", [=] { first(*mm); });
     run.Spawn("second", [=] { second(*mm); });
@@ -72,7 +80,7 @@ void Beside(const Code& setup, const Code& first, const Code& second, const Code
   if (result.finding.has_value()) ADD_FAILURE() << result.finding->table;
 }
 
-TEST(MachineExploredTest, MapsAndTouchesBesideEachOther) {
+TEST_P(MachineExploredTest, MapsAndTouchesBesideEachOther) {
   const auto map_and_touch = [](uint64_t page) {
     return [page](Mm& mm) {
       Map(mm, page, 1);
@@ -87,7 +95,7 @@ TEST(MachineExploredTest, MapsAndTouchesBesideEachOther) {
          /*bound=*/1);
 }
 
-TEST(MachineExploredTest, ATouchBesideMunmapComesBeforeOrFails) {
+TEST_P(MachineExploredTest, ATouchBesideMunmapComesBeforeOrFails) {
   Beside([](Mm& mm) { Map(mm, 0, 1); }, [](Mm& mm) { (void)Touched(mm, 0); },
          [](Mm& mm) { MM_CHECK(mm.Munmap(Page(0), kPageSize).ok()); },
          [](Mm& mm) {
@@ -97,7 +105,7 @@ TEST(MachineExploredTest, ATouchBesideMunmapComesBeforeOrFails) {
          /*bound=*/2);
 }
 
-TEST(MachineExploredTest, TwoMunmapsThatOverlap) {
+TEST_P(MachineExploredTest, TwoMunmapsThatOverlap) {
   Beside(
       [](Mm& mm) {
         Map(mm, 0, 3);
@@ -107,6 +115,9 @@ TEST(MachineExploredTest, TwoMunmapsThatOverlap) {
       [](Mm& mm) { MM_CHECK(mm.Munmap(Page(1), 2 * kPageSize).ok()); },
       [](Mm& mm) { MM_CHECK_EQ(mm.map_count(), 0u); }, /*bound=*/2);
 }
+
+INSTANTIATE_TEST_SUITE_P(Schemes, MachineExploredTest, testing::ValuesIn(AllSchemes()),
+                         [](const auto& test) { return std::string(Name(test.param)); });
 
 }  // namespace
 }  // namespace faultline

@@ -65,9 +65,18 @@ struct State : RcuHead {
   template <class StillValid>
   bool Fault(VirtAddr addr, const StillValid& still_valid) {
     const RcuGuard guard;
-    const Result<EntryRef> pmd = tables->AllocPmd(addr, Gfp::kNowait, still_valid);
-    if (!pmd.ok() || !tables->AllocPte(*pmd, Gfp::kNowait, nullptr, still_valid).ok()) return false;
-    LockedPte pte(*tables, *pmd, addr);
+    PageTables::Descent descent = tables->Descend(addr);
+    while (!descent.has_pte_table()) {
+      SpareTable fresh = *tables->AllocSpare(Below(descent.level), Gfp::kNowait);
+      switch (tables->Wire(descent.entry, fresh, still_valid)) {
+        case PageTables::Wiring::kStray:
+        case PageTables::Wiring::kInvalid:
+          return false;
+        default:
+          descent = tables->Descend(addr);
+      }
+    }
+    LockedPte pte(*tables, descent.entry, addr);
     if (!pte || !still_valid()) return false;
     if (pte.Load().none()) pte.Store(Entry::Of(frames->zero_pfn(), kBits | Entry::kSpecial));
     return true;

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a fault does between two tries of its top rung; see ladder.h. No lock is held.
+#include "core/fault/ladder.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+bool PrepareRetry(FaultTarget& target, LeaveReason reason) {
+  if (reason != LeaveReason::kNoTable && reason != LeaveReason::kNoPage) return false;
+  switch (target.options.pgtable_alloc) {
+    case TableAlloc::kPreallocAll:
+    case TableAlloc::kPreallocMissing:
+      return reason == LeaveReason::kNoTable;  // what is missing now is allocated ahead next time
+    case TableAlloc::kNowaitReclaimRetry:
+      // A fruitless reclaim leaves it to the rungs below, which may wait for more.
+      target.stats.Count(FaultCounter::kReclaimRetries);
+      return target.frames.Reclaim(Gfp::kKernel) != 0;
+    default:
+      return false;
+  }
+}
+
+}  // namespace faultline

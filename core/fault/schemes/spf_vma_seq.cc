@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scheme spf_vma_seq; see spf_vma_seq.h. A suspended fault holds nothing of the VMA, whose memory
+// may go meanwhile; so Resume finds it again, and only a VMA with the noted sequence will do.
+#include "core/fault/schemes/spf_vma_seq.h"
+
+#include "core/fault/ladder.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+bool SpfVmaSeqScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold) {
+  hold.section.emplace();
+  hold.reason = CopyVma(target, request.addr, hold.note, hold.view);
+  if (hold.reason == LeaveReason::kNone) return true;
+  hold.section.reset();
+  return false;
+}
+
+bool SpfVmaSeqScheme::Resume(FaultTarget& target, Hold& hold, WalkState& walk) {
+  hold.section.emplace();
+  auto* const found = static_cast<Vma*>(target.tree.Find(walk.page.value()));
+  const bool same_slot = found != nullptr && found == hold.note.ref.get();
+  if (same_slot) hold.note.ref = StableRef<Vma>(found);
+  if (!same_slot || !hold.note.IsCurrent()) {
+    hold.reason = LeaveReason::kChanged;
+    return false;
+  }
+  walk.pmd = target.tables.FindPmd(walk.page);
+  return true;
+}
+
+template FaultOutcome Fault<SpfVmaSeqScheme>(FaultTarget&, const FaultRequest&);
+static_assert(FaultScheme<SpfVmaSeqScheme> && SuspendingScheme<SpfVmaSeqScheme>);
+
+}  // namespace faultline

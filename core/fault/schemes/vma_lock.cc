@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scheme vma_lock; see vma_lock.h.
+#include "core/fault/schemes/vma_lock.h"
+
+#include "core/fault/ladder.h"
+#include "core/vma/vma_rwsem.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+bool VmaLockScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold) {
+  uint32_t misses = 0;
+  const HeldVma held =
+      VmaRwsem::Lock(target.tree, target.mm, request.addr, RwsemForm::kWithSequence, misses);
+  if (misses != 0) target.stats.Count(FaultCounter::kVmaLockMiss, misses);
+  hold.vma = held.vma;
+  hold.reason = held.reason;
+  if (held.vma == nullptr) return false;
+  hold.view.CopyFrom(held.vma);
+  return true;
+}
+
+void VmaLockScheme::End(FaultTarget& /*target*/, Hold& hold) { VmaRwsem::Unlock(*hold.vma); }
+
+template FaultOutcome Fault<VmaLockScheme>(FaultTarget&, const FaultRequest&);
+static_assert(FaultScheme<VmaLockScheme>);
+
+}  // namespace faultline

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Marking a VMA, duty by duty; see vma_marks.h. Order: readers that hold the VMA have left before
+// the lock sequence tells those to come; copies are made invalid last, since a copier looks at the
+// lock sequence once and compares the VMA's own sequence from then on.
+#include "core/vma/vma_marks.h"
+
+#include "core/vma/vma_refcnt.h"
+
+namespace faultline::inline FAULTLINE_FLAVOUR {
+
+void VmaMarks::Mark(Vma& vma) {
+  if (IsMarked(vma)) return;
+  // Nobody can hold what is not in a tree yet.
+  const bool drain = (duties_ & kDutyDrainCounts) != 0 && !vma.is_detached();
+  if (drain) VmaRefcnt::Enter(vma, mm_);
+  if ((duties_ & (kDutyPassRwsem | kDutyHoldRwsem)) != 0) vma.rwsem_.LockUnderOuter();
+  // Release: pairs with lock_sequence(). Whoever sees the mark finds the mm's sequence odd, too.
+  vma.lock_sequence_.Store(section_, kRelease);
+  if ((duties_ & kDutyHoldRwsem) != 0) {
+    vma.next_held_ = held_;
+    held_ = &vma;
+  } else if ((duties_ & kDutyPassRwsem) != 0) {
+    vma.rwsem_.UnlockUnderOuter();
+  }
+  if (drain) VmaRefcnt::Leave(vma);
+  if ((duties_ & kDutyBumpVma) != 0) vma.BumpSequence();
+}
+
+void VmaMarks::End() {
+  while (held_ != nullptr) {
+    Vma& vma = *held_;
+    held_ = vma.next_held_;
+    vma.rwsem_.UnlockUnderOuter();
+  }
+}
+
+}  // namespace faultline
