@@ -23,7 +23,7 @@ enum class FaultCount : uint8_t {
   kTablesAllocated,   ///< page tables that faults allocated
   kTablesThrownAway,  ///< of those, the ones given back unused
   kTableFailures,     ///< tables that could not be had
-  kRetries,           ///< faults begun again
+  kRetries,           ///< faults begun again after reclaim
   kReclaimEntries,    ///< direct reclaim entered by a fault
   kCount
 };
@@ -50,9 +50,28 @@ inline void AddDifference(FaultCounts& sum, const FaultCounts& before, const Fau
   }
 }
 
+/// Faults that did not end on the rung that they tried first, which is the topmost that any tried.
+inline int64_t LeftTopRung(const FaultStatsSnapshot& stats) {
+  for (const FaultRung rung : {FaultRung::kValidated, FaultRung::kVmaLock, FaultRung::kMmapLock}) {
+    if (stats.Entered(rung) > 0) return stats.Ended() - stats.Succeeded(rung);
+  }
+  return 0;
+}
+
 /// The counts of `mm` and its machine up to now; called while none of the mm's faults is under way.
-inline FaultCounts ReadFaultCounts([[maybe_unused]] Machine& machine, [[maybe_unused]] Mm& mm) {
-  return {};
+inline FaultCounts ReadFaultCounts(Machine& machine, Mm& mm) {
+  const FaultStatsSnapshot stats = mm.fault_stats().Snapshot();
+  FaultCounts counts;
+  const auto set = [&counts](FaultCount which, int64_t count) {
+    counts[static_cast<size_t>(which)] = static_cast<uint64_t>(count);
+  };
+  set(FaultCount::kLeftTopRung, LeftTopRung(stats));
+  set(FaultCount::kTablesAllocated, stats.Count(FaultCounter::kTablesAllocated));
+  set(FaultCount::kTablesThrownAway, stats.Count(FaultCounter::kTablesUnused));
+  set(FaultCount::kTableFailures, stats.Count(FaultCounter::kTableFailures));
+  set(FaultCount::kRetries, stats.Count(FaultCounter::kReclaimRetries));
+  set(FaultCount::kReclaimEntries, machine.frames().events().Sum(AllocEvent::kAllocstall));
+  return counts;
 }
 
 // -- Memory pressure ------------------------------------------------------------------------------
@@ -82,12 +101,12 @@ inline std::optional<MachineOptions> WithWatermarks(const MachineOptions& option
   return std::nullopt;
 }
 
-/// Keeps a machine's free memory at a level while it lives: takes frames that nobody uses, and
+/// Keeps a machine's free memory at a level while it lives: holds frames that nobody uses, and
 /// gives some back where the level asks for it.
-class Ballast {
+class Pressure {
  public:
   /// For a machine made with WithWatermarks(..., free).
-  Ballast([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
+  Pressure([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
 };
 
 }  // namespace faultline::bench

@@ -174,6 +174,8 @@ class DutyTable {
   }
 
  private:
+  static constexpr double kSlower = 0.95;
+
   struct OfScheme {
     SchemeName name;
     size_t index;
@@ -205,17 +207,17 @@ class DutyTable {
                 Number(MedianOf(spf), 2), Range(spf, 2)});
   }
 
-  /// From which duty on spf_mm_seq is slower, at it and at every greater one; kDuties.size() if it
-  /// is not at the last.
+  /// From which duty on spf_mm_seq is slower, at it and at every greater one, by more than what may
+  /// be noise; kDuties.size() if it is not at the last.
   [[nodiscard]] size_t SlowerFrom(const OfScheme& column) const {
     size_t from = kDuties.size();
-    while (from > 0 && SpfBy(from - 1, column)->median < 1) --from;
+    while (from > 0 && SpfBy(from - 1, column)->median < kSlower) --from;
     return from;
   }
 
   void PrintCrossovers(Report& report) const {
     if (columns_.size() < 2 || columns_.front().name != SchemeName::kSpfMmSeq) return;
-    report.Begin("crossover", "Where spf_mm_seq begins to lose, by medians of ratios",
+    report.Begin("crossover", "Where spf_mm_seq begins to lose more than 5 %, by medians of ratios",
                  {{"against", "against", -12},
                   {"not_slower_at_percent", "last duty % not slower", 22},
                   {"slower_from_percent", "slower from duty %", 18}});

@@ -43,7 +43,7 @@ class Bank {
       if (!IsAllowed(with_policy)) continue;
       mms_[i] = std::make_unique<OwnMm>(*machine_, with_policy, options.page_table_levels);
     }
-    ballast_.emplace(*machine_, free);
+    pressure_.emplace(*machine_, free);
   }
 
   /// Null if there is no such mm.
@@ -51,7 +51,7 @@ class Bank {
 
  private:
   std::unique_ptr<Machine> machine_;
-  std::optional<Ballast> ballast_;
+  std::optional<Pressure> pressure_;
   std::array<std::unique_ptr<OwnMm>, kPolicies> mms_;
 };
 
