@@ -94,6 +94,7 @@ void Execution::ResetForRun() {
   accesses_.clear();
   notes_.clear();
   names_.clear();
+  outside_.clear();
   at_end_.clear();
   digest_function_ = nullptr;
   digest_ = 0;

@@ -135,7 +135,8 @@ class Execution {
   [[nodiscard]] uint64_t digest() const { return digest_; }
   [[nodiscard]] int fiber_count() const { return fiber_count_; }
   [[nodiscard]] std::string_view FiberName(int fiber) const;
-  /// "name+0x8", a piece of memory, or the bare address.
+  /// "name+0x8", a piece of memory, or, of what is not in the run's heap, "outside#" and a number
+  /// that counts such objects as they are asked for: their addresses need not repeat.
   [[nodiscard]] std::string DescribeObject(const void* address) const;
 
   // -- What drivers use ---------------------------------------------------------------------------
@@ -261,6 +262,7 @@ class Execution {
   std::vector<Access> accesses_;
   std::vector<TraceNote> notes_;
   std::vector<NamedObject> names_;
+  mutable std::vector<const void*> outside_;  // described so far; mutable: reports only look
   std::vector<std::function<void()>> at_end_;
   std::function<uint64_t()> digest_function_;
   uint64_t digest_ = 0;

@@ -150,7 +150,11 @@ std::string Execution::DescribeObject(const void* address) const {
   }
   // Const as far as the caller can see: the model only looks.
   const std::string piece = const_cast<MemoryModel&>(memory_).NameOf(address);
-  return piece.empty() ? absl::StrFormat("%p", address) : piece;
+  if (!piece.empty()) return piece;
+  const auto known = std::find(outside_.begin(), outside_.end(), address);
+  const auto number = known - outside_.begin() + 1;
+  if (known == outside_.end()) outside_.push_back(address);
+  return absl::StrFormat("outside#%d", number);
 }
 
 // -- Those who wait for ever ----------------------------------------------------------------------
