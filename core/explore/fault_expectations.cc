@@ -27,8 +27,7 @@ constexpr std::array kRcuOnly = {kRcuRestart, kRcuContinue};
 constexpr std::array kVmaLocks = {kVmaRwsem, kVmaLock, kVmaRefcnt};
 constexpr std::array kLockFree = {kSpfMmSeq, kSpfVmaSeq, kRcuRestart, kRcuContinue};
 constexpr std::array kPerVma = {kVmaLock, kVmaRefcnt, kSpfVmaSeq, kRcuRestart, kRcuContinue};
-constexpr std::array kAllButMmapLock = {kVmaRwsem,  kVmaLock,    kVmaRefcnt,  kSpfMmSeq,
-                                        kSpfVmaSeq, kRcuRestart, kRcuContinue};
+constexpr std::array kVmaLocksAndRcu = {kVmaRwsem, kVmaLock, kVmaRefcnt, kRcuRestart, kRcuContinue};
 constexpr std::array kEvery = {kMmapLock, kVmaRwsem,  kVmaLock,    kVmaRefcnt,
                                kSpfMmSeq, kSpfVmaSeq, kRcuRestart, kRcuContinue};
 
@@ -52,22 +51,20 @@ const std::array kRows = {
     Row{Mutant::kM8, "fault_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocAll},
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocMissing},
-    Row{Mutant::kM10, "fault_vs_fault_first", kAllButMmapLock},
+    Row{Mutant::kM10, "fault_vs_fault_first", kVmaLocksAndRcu},
     Row{Mutant::kM13, "stack_vs_munmap_table", kVmaLocks},
     Row{Mutant::kM14, "fault_vs_mmap_merge", kVmaLocks},
     Row{Mutant::kM15, "store_vs_munmap_warm", kEvery},
     Row{Mutant::kM15, "store_vs_dontneed_warm", kEvery},
     Row{Mutant::kM17, "fault_vs_munmap_pte_table", kLockFree},
     Row{Mutant::kM17, "fault_vs_munmap_upper", kRcuOnly},
+    Row{Mutant::kM18, "reclaim_vs_munmap", kEvery},
     Row{Mutant::kM19, "fault_vs_munmap_warm", kRwsemOnly},
     Row{Mutant::kM22, "cow_vs_store_load", kEvery},
     Row{Mutant::kM23, "fault_vs_replace_cold", kRefcntAndRcu},
 };
 
-constexpr std::array kNotYetInTheCode = {
-    Mutant::kM1,  Mutant::kM3,  Mutant::kM4,  Mutant::kM5,  Mutant::kM6,  Mutant::kM7,
-    Mutant::kM8,  Mutant::kM9,  Mutant::kM10, Mutant::kM13, Mutant::kM14, Mutant::kM15,
-    Mutant::kM17, Mutant::kM18, Mutant::kM19, Mutant::kM22, Mutant::kM23};
+constexpr std::array<Mutant, 0> kNotYetInTheCode = {};
 
 FaultOptions ConfigurationOf(const Row& row, SchemeName scheme) {
   FaultOptions options = DefaultsOf(scheme);

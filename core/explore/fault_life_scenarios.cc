@@ -193,8 +193,9 @@ std::vector<FaultScenario> BesideStacks() {
          world.Map(512, 1, World::kReadWrite, abi::kMapGrowsDown);
          world.Write(512, 7);
        },
-       {{"grow", [](World& world) { world.Write(511, 1); }},
-        {"munmap", [](World& world) { world.Unmap(511, 1); }}}},
+       // In this order: the CPU of the first task knows the neighbour's page until munmap's flush.
+       {{"munmap", [](World& world) { world.Unmap(511, 1); }},
+        {"grow", [](World& world) { world.Write(511, 1); }}}},
       {"stack_vs_munmap",
        "a store below a stack that is unmapped",
        &MapStack,

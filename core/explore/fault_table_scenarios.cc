@@ -130,6 +130,46 @@ std::vector<FaultScenario> BesideDontNeed() {
   };
 }
 
+// -- Reclaim of tables ----------------------------------------------------------------------------
+
+/// A file page whose table is there and empty.
+void MapEmptyTable(World& world) {
+  world.MapFile(0, 1, World::Sharing::kShared);
+  world.Write(0, 7);
+  world.DontNeed(0, 1);
+}
+
+std::vector<FaultScenario> BesideReclaim() {
+  return {
+      {"fault_vs_reclaim_table",
+       "a load of a file page below an empty PTE table that reclaim takes out",
+       &MapEmptyTable,
+       {{"fault", [](World& world) { world.Read(0, {7}); }},
+        {"reclaim", [](World& world) { world.ReclaimTables(); }}},
+       [](World& world) { world.Read(0, {7}); }},
+      {"fault_vs_reclaim_neighbour",
+       "a store to anonymous memory that shares its table with a file, beside reclaim",
+       [](World& world) {
+         MapEmptyTable(world);
+         world.Map(1, 1);
+       },
+       {{"fault", [](World& world) { world.Write(1, 1); }},
+        {"reclaim", [](World& world) { world.ReclaimTables(); }}},
+       [](World& world) { world.Read(1, {1}); }},
+      {"reclaim_vs_munmap",
+       "reclaim of an empty PTE table beside munmap, which takes all tables out",
+       &MapEmptyTable,
+       {{"reclaim", [](World& world) { world.ReclaimTables(); }},
+        {"munmap", [](World& world) { world.Unmap(0, 1); }}}},
+      {"fault_vs_reclaim_munmap",
+       "a store to a file page beside reclaim of its table and munmap",
+       &MapEmptyTable,
+       {{"fault", [](World& world) { world.Write(0, 1, kMayFindNothing); }},
+        {"reclaim", [](World& world) { world.ReclaimTables(); }},
+        {"munmap", [](World& world) { world.Unmap(0, 1); }}}},
+  };
+}
+
 // -- Pages and TLBs -------------------------------------------------------------------------------
 
 /// One CPU: the tasks share its TLB, and a frame that one frees is the next that another gets.
@@ -196,7 +236,7 @@ std::vector<FaultScenario> BesideFailures() {
 
 std::vector<FaultScenario> FaultTableScenarios() {
   std::vector<FaultScenario> all = BesideFaults();
-  for (const auto& more : {BesideDontNeed(), BesideWarmTlbs(), BesideFailures()}) {
+  for (const auto& more : {BesideDontNeed(), BesideReclaim(), BesideWarmTlbs(), BesideFailures()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

@@ -58,6 +58,8 @@ class FaultWorld {
   /// Moves the pages to another place.
   void Move(int64_t from, int64_t to, uint64_t pages);
   void DontNeed(int64_t page, uint64_t pages);
+  /// Reclaim takes out what empty PTE tables the file's VMAs have.
+  void ReclaimTables() { Mm::ReclaimTables(*file_); }
   /// Forks the mm; the child is validated with the rest, and dropped at the end.
   void Fork();
 

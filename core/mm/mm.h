@@ -181,6 +181,10 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
   /// BEHAVIOURS section 1.5 (user_fault.cc).
   [[nodiscard]] AccessOutcome Fault(const FaultRequest& request);
 
+  /// Frees the empty PTE tables below the VMAs that map `mapping`, in whichever mms, while faults
+  /// go on. The caller keeps the Mapping. May sleep. (Linux: retract_page_tables)
+  static void ReclaimTables(Mapping& mapping);
+
   // -- Life ---------------------------------------------------------------------------------------
 
   /// One user more, unless the mm is dying. By a user, or by who holds a count.
@@ -237,6 +241,7 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
   [[nodiscard]] Result<void> LockSpan(VirtAddr addr, uint64_t length, VmaFlags lock_flags);
   static void LockEverything(MmWriter& writer, VmaFlags lock_flags);
   void TearDown();
+  void ReclaimTables(VirtRange range);
 
   const MmServices services_;
   const MmOptions options_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/base/build.h"
+#include "core/base/mutant.h"
 #include "core/base/types.h"
 #include "core/pgtable/page_tables.h"
 #include "core/pgtable/range_ops.h"
@@ -19,7 +20,7 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 [[nodiscard]] inline bool IsHole(PageTables& tables, const PageTables::Descent& descent,
                                  Holes holes) {
   if (descent.has_pte_table()) return false;
-  if (holes == Holes::kTrust || descent.seen.huge()) return true;
+  if (holes == Holes::kTrust || MutantOn(Mutant::kM17) || descent.seen.huge()) return true;
   Folio& table = *descent.entry.table;
   const LockGuard guard(tables.LockOf(table), PageTables::SubclassOf(table));
   return descent.entry.slot->Load(kRelaxed) == 0;  // relaxed: under the lock

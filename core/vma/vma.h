@@ -112,6 +112,7 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
 
   /// The anon_vmas that its pages may belong to; guarded by mmap_lock and the anon_vma's lock.
   [[nodiscard]] IntrusiveList<AnonVmaChain, OnVma>& anon_vma_chains() {
+    Touch(&list_);
     return list_.chained.chains;
   }
 
