@@ -94,6 +94,12 @@ std::vector<Expectation> FaultExpectationsOf(std::string_view scenario) {
   return all;
 }
 
+std::vector<std::string_view> ScenariosWithExpectations() {
+  std::vector<std::string_view> scenarios;
+  for (const Row& row : kRows) scenarios.push_back(row.scenario);
+  return scenarios;
+}
+
 bool IsInTheCode(Mutant mutant) {
   return std::find(kNotYetInTheCode.begin(), kNotYetInTheCode.end(), mutant) ==
          kNotYetInTheCode.end();
