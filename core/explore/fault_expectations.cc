@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of fault_expectations.h. A row says: this scenario finds this mutant under each of
-// these schemes, with the scheme's default policies or, where the bug is one of a policy, with that
-// policy and defaults for the rest. Schemes that a mutant cannot break are left out: a fault that
-// holds mmap_lock, say, does not care what munmap skips.
+// The table of fault_expectations.h; besides those of the fault path, mutants of what lies below
+// that show through it. A row says: this scenario finds this mutant under each of these schemes,
+// with the scheme's default policies or, where the bug is one of a policy, with that policy and
+// defaults for the rest. Schemes that a mutant cannot break are left out: a fault that holds
+// mmap_lock, say, does not care what munmap skips.
 //
 // Invariant, tested: every row is found, and every mutant with code has a row.
 #include "core/explore/fault_expectations.h"
@@ -41,6 +42,7 @@ struct Row {
 // A lock-free fault refuses a VMA without anon_vma, and spf_* one whose upper tables are missing:
 // where such a fault has to get far, the scenario has what it needs.
 const std::array kRows = {
+    Row{Mutant::kFreeWithoutGracePeriod, "fault_vs_dontneed_table", kEvery},
     Row{Mutant::kM1, "fault_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM1, "read_vs_munmap_upper", kRcuOnly},
     Row{Mutant::kM3, "store_vs_fork_copy", kPerVma},
@@ -87,6 +89,12 @@ std::vector<Expectation> FaultExpectationsOf(std::string_view scenario) {
     }
   }
   return all;
+}
+
+std::vector<std::string_view> ScenariosWithExpectations() {
+  std::vector<std::string_view> scenarios;
+  for (const Row& row : kRows) scenarios.push_back(row.scenario);
+  return scenarios;
 }
 
 bool IsInTheCode(Mutant mutant) {

@@ -17,6 +17,9 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 /// The rows of the table that are about that scenario.
 [[nodiscard]] std::vector<Expectation> FaultExpectationsOf(std::string_view scenario);
 
+/// The scenarios that rows are about; a test holds them against the list.
+[[nodiscard]] std::vector<std::string_view> ScenariosWithExpectations();
+
 /// False for a mutant that has a name but no code yet: nobody can find it.
 [[nodiscard]] bool IsInTheCode(Mutant mutant);
 

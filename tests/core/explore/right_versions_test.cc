@@ -11,10 +11,14 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/explore/campaign.h"
+#include "core/explore/fault_expectations.h"
 #include "core/explore/scenario.h"
 
 namespace faultline {
@@ -143,6 +147,51 @@ TEST(ScenarioTest, NamesAreDistinctSnakeCaseAndLeadBack) {
     EXPECT_EQ(FindScenario(scenario.name), &scenario);
   }
   EXPECT_EQ(FindScenario("no_such_scenario"), nullptr);
+}
+
+TEST(ScenarioTest, ExpectationsAreAboutScenariosThatTakeASchemeAndMutantsOnlyOnceEach) {
+  for (const std::string_view name : ScenariosWithExpectations()) {
+    const Scenario* const scenario = FindScenario(name);
+    ASSERT_NE(scenario, nullptr) << name;
+    EXPECT_TRUE(scenario->takes_fault_options()) << name;
+    std::set<Mutant> mutants;
+    for (const Expectation& expectation : scenario->finds) {
+      EXPECT_TRUE(mutants.insert(expectation.mutant).second) << name;
+      EXPECT_FALSE(expectation.configurations.empty()) << name;
+    }
+  }
+}
+
+TEST(ScenarioTest, ConfigurationsSurviveTheReplayString) {
+  const Scenario& scenario = *FindScenario("fault_vs_fork");
+  for (const FaultOptions& options : AllowedOptions()) {
+    const RunIdentity identity = SubjectOf(scenario, Mutant::kNone, options).identity;
+    const auto replay = DecodeReplay(EncodeReplay({identity, {}}));
+    ASSERT_TRUE(std::holds_alternative<Replay>(replay)) << identity.policies;
+    EXPECT_EQ(std::get<Replay>(replay).identity, identity);
+    const auto recorded = RecordedOptions(scenario, identity);
+    ASSERT_TRUE(std::holds_alternative<FaultOptions>(recorded)) << std::get<std::string>(recorded);
+    EXPECT_EQ(std::get<FaultOptions>(recorded), options);
+  }
+}
+
+TEST(ScenarioTest, RecordedConfigurationsThatThereAreNotAreRefused) {
+  const auto refusal = [](const char* scenario, const char* scheme, const char* policies) {
+    const auto options = RecordedOptions(
+        *FindScenario(scenario), {.scenario = scenario, .scheme = scheme, .policies = policies});
+    const auto* const why = std::get_if<std::string>(&options);
+    return why == nullptr ? std::string() : *why;
+  };
+  const char* const usual = "eager,at_set_pte,deferred,still_valid";
+  EXPECT_EQ(refusal("fault_vs_fork", "vma_lock", usual), "");
+  EXPECT_THAT(refusal("fault_vs_fork", "vma_look", usual),
+              testing::HasSubstr("allowed: mmap_lock"));
+  EXPECT_THAT(refusal("fault_vs_fork", "none", "none"), testing::HasSubstr("no scheme 'none'"));
+  EXPECT_THAT(refusal("fault_vs_fork", "rcu_restart", usual), testing::HasSubstr("eager sleeps"));
+  EXPECT_THAT(refusal("fault_vs_fork", "vma_lock", "at_set_pte,eager,deferred,still_valid"),
+              testing::HasSubstr(usual));
+  EXPECT_THAT(refusal("rwsem", "vma_lock", usual), testing::HasSubstr("takes no scheme"));
+  EXPECT_EQ(refusal("rwsem", "none", "none"), "");
 }
 
 }  // namespace
