@@ -93,6 +93,7 @@ std::vector<Expectation> FaultExpectationsOf(std::string_view scenario) {
 
 std::vector<std::string_view> ScenariosWithExpectations() {
   std::vector<std::string_view> scenarios;
+  scenarios.reserve(kRows.size());
   for (const Row& row : kRows) scenarios.push_back(row.scenario);
   return scenarios;
 }

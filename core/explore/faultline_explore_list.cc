@@ -20,6 +20,7 @@ namespace {
 template <class Enum>
 std::vector<std::string_view> NamesOf() {
   std::vector<std::string_view> names;
+  names.reserve(static_cast<size_t>(Enum::kCount));
   for (size_t i = 0; i < static_cast<size_t>(Enum::kCount); ++i) {
     names.push_back(Name(static_cast<Enum>(i)));
   }
@@ -46,6 +47,7 @@ bool Accepts(SchemeName scheme, TableAlloc alloc) {
 /// "m9 (vma_lock+prealloc_all, ...)"
 std::string Finds(const Scenario& scenario, const Expectation& expectation) {
   std::vector<std::string> where;
+  where.reserve(expectation.configurations.size());
   for (const FaultOptions& options : expectation.configurations) {
     where.push_back(SchemeLabel({&scenario, options}));
   }

@@ -78,14 +78,18 @@ void SearchTable::Row(const SearchReport& report) {
   std::fflush(stdout);
 }
 
+namespace {
+
 /// "3 scenarios", "24 searches of 3 scenarios".
-static std::string Searches(const std::vector<SearchReport>& reports) {
+std::string Searches(const std::vector<SearchReport>& reports) {
   std::set<const Scenario*> scenarios;
   for (const SearchReport& report : reports) scenarios.insert(report.configuration.scenario);
-  const std::string what = Count(scenarios.size(), "scenario");
+  std::string what = Count(scenarios.size(), "scenario");
   if (reports.size() == scenarios.size()) return what;
   return absl::StrFormat("%d searches of %s", reports.size(), what);
 }
+
+}  // namespace
 
 void SearchTable::Total(const std::vector<SearchReport>& reports) const {
   SearchResult sum;

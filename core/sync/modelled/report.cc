@@ -149,7 +149,7 @@ std::string Execution::DescribeObject(const void* address) const {
     }
   }
   // Const as far as the caller can see: the model only looks.
-  const std::string piece = const_cast<MemoryModel&>(memory_).NameOf(address);
+  std::string piece = const_cast<MemoryModel&>(memory_).NameOf(address);
   if (!piece.empty()) return piece;
   const auto known = std::find(outside_.begin(), outside_.end(), address);
   const auto number = known - outside_.begin() + 1;

@@ -34,6 +34,7 @@ std::vector<const Scenario*> FaultScenarioList(size_t most) {
 
 std::vector<std::string> NamesOf(const std::vector<Configuration>& cells) {
   std::vector<std::string> names;
+  names.reserve(cells.size());
   for (const Configuration& cell : cells) names.push_back(CellName(cell));
   return names;
 }
