@@ -71,12 +71,21 @@ std::optional<std::string> FirstUnknown(const FaultOptions& options) {
   return Unknown("guard", options.guard, kGuardNames);
 }
 
+bool SleepsWhereItMustNot(const FaultOptions& options) {
+  return options.pgtable_alloc == TableAlloc::kEager && !InfoOf(options.scheme).may_sleep;
+}
+bool LacksTheDepth(const FaultOptions& options) {
+  return options.pgtable_alloc == TableAlloc::kRcuImpliesNowait && !options.depth_known;
+}
+
 /// The policies that the options' other fields leave to pgtable_alloc.
 std::string AllowedAllocs(FaultOptions options) {
   std::vector<std::string_view> allowed;
   for (size_t i = 0; i < kAllocNames.size(); ++i) {
     options.pgtable_alloc = static_cast<TableAlloc>(i);
-    if (IsAllowed(options)) allowed.push_back(kAllocNames[i]);
+    if (!SleepsWhereItMustNot(options) && !LacksTheDepth(options)) {
+      allowed.push_back(kAllocNames[i]);
+    }
   }
   return Joined(allowed);
 }
@@ -90,12 +99,12 @@ FaultOptions DefaultsOf(SchemeName scheme) {
 std::optional<std::string> WhyRefused(const FaultOptions& options) {
   if (auto why = FirstUnknown(options)) return why;
   const SchemeInfo& row = InfoOf(options.scheme);
-  if (options.pgtable_alloc == TableAlloc::kEager && !row.may_sleep) {
+  if (SleepsWhereItMustNot(options)) {
     return absl::StrFormat(
         "pgtable_alloc: eager sleeps, which a fault of scheme %s must not; allowed: %s", row.name,
         AllowedAllocs(options));
   }
-  if (options.pgtable_alloc == TableAlloc::kRcuImpliesNowait && !options.depth_known) {
+  if (LacksTheDepth(options)) {
     return absl::StrFormat(
         "pgtable_alloc: rcu_implies_nowait needs depth_known, which is off; allowed: %s",
         AllowedAllocs(options));
