@@ -64,11 +64,14 @@ class [[nodiscard]] TriedMmapLock {
   return IsToldNotToSleep() ? Leave(hold, why) : fault_bit::kOom;
 }
 
-/// Makes the hold one that lasts over sleeping, if the scheme can.
+/// Makes the hold one that lasts over sleeping, if it is not and the scheme can. Once only: each
+/// upgrade takes a count, and End drops one.
 template <FaultScheme S>
 bool TryUpgrade([[maybe_unused]] FaultTarget& target, [[maybe_unused]] typename S::Hold& hold,
                 [[maybe_unused]] LeaveReason why) {
-  if constexpr (UpgradingScheme<S>) return !IsToldNotToSleep() && S::Upgrade(target, hold, why);
+  if constexpr (UpgradingScheme<S>) {
+    return !IsToldNotToSleep() && (S::MaySleep(hold) || S::Upgrade(target, hold, why));
+  }
   return false;
 }
 

@@ -34,6 +34,13 @@ inline void CountRetried(FaultStats& stats, FaultRung rung, LeaveReason reason) 
   rung == FaultRung::kVmaLock ? stats.VmaLockRetried(reason) : stats.Left(rung, reason);
 }
 
+/// A fault that ends on the rung without a hold: it counts there, like all.
+[[nodiscard]] inline RungEnd EndWithoutHold(FaultTarget& target, FaultRung rung,
+                                            FaultOutcome outcome) {
+  target.stats.Succeeded(rung);
+  return {outcome, LeaveReason::kNone};
+}
+
 /// One try on one rung: Begin to End.
 template <FaultScheme S>
 RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc policy,
@@ -41,12 +48,16 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   std::optional<AllocScope> task_flag;
   if (policy == TableAlloc::kTaskFlag) task_flag.emplace(AllocScope::kNowait);
   TableStock stock(target, policy);
-  if (!stock.Prepare(request.addr).ok()) return {fault_bit::kOom, LeaveReason::kNone};
-
   typename S::Hold hold;
   const FaultRung first = hold.rung;
+  if (!stock.Prepare(request.addr).ok()) return EndWithoutHold(target, first, fault_bit::kOom);
   if (!S::Begin(target, request, hold)) {
-    if (hold.refusal != 0) return {hold.refusal, LeaveReason::kNone};
+    if (hold.refusal != 0) {
+      // It was killed waiting for the lock, or had the lock and found nothing to handle.
+      (hold.refusal & fault_bit::kKilled) != 0 ? event.Left(first, LeaveReason::kKilled)
+                                               : event.Entered(first);
+      return EndWithoutHold(target, first, hold.refusal);
+    }
     CountAborted(target.stats, first, hold.reason);
     event.Left(first, hold.reason);
     return {fault_bit::kRetry, hold.reason};

@@ -37,9 +37,13 @@ bool Crashes(std::span<const Operation> ops, const std::string& path) {
     std::ofstream file(path);
     for (const Operation& op : ops) file << Format(op) << '\n';
   }
-  const std::string replay = absl::StrCat("--replay=", path);
-  const std::string mode = absl::StrCat("--mode=", Settings().mode);
-  const std::string against = absl::StrCat("--against=", Settings().against);
+  std::vector<std::string> args = {"host_differential", absl::StrCat("--replay=", path),
+                                   absl::StrCat("--mode=", Settings().mode),
+                                   absl::StrCat("--against=", Settings().against), "--shrink=0"};
+  args.insert(args.end(), Settings().flags.begin(), Settings().flags.end());
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
     sigset_t none;
@@ -49,8 +53,7 @@ bool Crashes(std::span<const Operation> ops, const std::string& path) {
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
     alarm(kReplaySeconds);
-    execl("/proc/self/exe", "host_differential", replay.c_str(), mode.c_str(), against.c_str(),
-          "--shrink=0", nullptr);
+    execv("/proc/self/exe", argv.data());
     _exit(127);
   }
   int status = 0;

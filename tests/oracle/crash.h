@@ -20,6 +20,7 @@ namespace faultline::oracle {
 struct CrashOptions {
   std::string mode;                // the values of --mode and --against
   std::string against;             //
+  std::vector<std::string> flags;  // what else the run was told about the simulation
   std::string seed;                // what to print about where the sequence came from
   std::chrono::seconds budget{0};  // of shrinking
 };

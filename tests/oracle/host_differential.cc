@@ -8,7 +8,10 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <string>
+#include <vector>
 
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
 
@@ -25,18 +28,17 @@ namespace {
 
 constexpr int kExitDifference = 1;
 
-SubjectFactory MmFactory(Mode mode, MmSubject::Validate validate) {
+SubjectFactory MmFactory(Mode mode, const MmSubject::Setup& setup) {
   if (mode == Mode::kArena) {
-    return [validate] { return std::make_unique<MmSubject>(Mode::kArena, nullptr, validate); };
+    return [setup] { return std::make_unique<MmSubject>(Mode::kArena, nullptr, setup); };
   }
   // Every process begins with the zygote's map, so one look is good for all.
   const Layout layout = KernelSubject(mode).ReadLayout();
-  return [layout, validate] {
-    return std::make_unique<MmSubject>(Mode::kPlacement, &layout, validate);
-  };
+  return [layout, setup] { return std::make_unique<MmSubject>(Mode::kPlacement, &layout, setup); };
 }
 
-SessionOptions ToSession(const Options& options) {
+/// The session under one scheme.
+SessionOptions ToSession(const Options& options, const FaultOptions& fault) {
   const Mode mode = options.mode;
   SessionOptions session;
   session.mode = mode;
@@ -44,10 +46,13 @@ SessionOptions ToSession(const Options& options) {
   session.seed = options.seed;
   session.time_limit = options.time_limit;
   session.shrink_budget = options.shrink_budget;
-  const auto validate = options.validate_each_release ? MmSubject::Validate::kEachRelease
-                                                      : MmSubject::Validate::kAtEnd;
+  const MmSubject::Setup setup = {.validate = options.validate_each_release
+                                                  ? MmSubject::Validate::kEachRelease
+                                                  : MmSubject::Validate::kAtEnd,
+                                  .fault = fault,
+                                  .extra_duties = options.all_duties ? kExtraDuties : 0};
   session.kernel = [mode] { return std::make_unique<KernelSubject>(mode); };
-  session.other = options.against == Against::kKernel ? session.kernel : MmFactory(mode, validate);
+  session.other = options.against == Against::kKernel ? session.kernel : MmFactory(mode, setup);
   if (options.progress && isatty(STDERR_FILENO) != 0) {
     session.progress = [](uint64_t compared, double seconds) {
       absl::FPrintF(stderr, "\r%d operations, %d per second ", compared,
@@ -68,27 +73,38 @@ int ReplayFile(const Options& options) {
       Die(absl::StrFormat("%s: this could hit the process itself: %s", options.replay, Format(op)));
     }
   }
-  const Record record = Replay(ToSession(options), *ops);
+  const Record record = Replay(ToSession(options, options.schemes.front()), *ops);
   const bool differs = !record.difference.empty();
   std::cout << Describe(record) << std::flush;
   absl::PrintF("%d operations, %d differences\n", record.ops.size(), differs ? 1 : 0);
   return differs ? kExitDifference : 0;
 }
 
-int CompareRandom(const Options& options) {
-  const Features features = ProbeFeatures();
-  absl::PrintF("seed %d\n", options.seed);
-  if (const std::vector<std::string> names = features.LeftOut(); !names.empty()) {
-    absl::PrintF("left out, for the kernel lacks it: %s\n", absl::StrJoin(names, ", "));
-  }
+/// The flags that choose the simulation's side, as they would be typed.
+std::vector<std::string> FlagsOf(const Options& options, const FaultOptions& fault) {
+  std::vector<std::string> flags = {absl::StrFormat("--scheme=%s", Name(fault.scheme)),
+                                    absl::StrFormat("--policy=%s", PoliciesOf(fault))};
+  if (options.all_duties) flags.emplace_back("--duties=all");
+  return flags;
+}
+
+/// The operations under one scheme. True if there was a difference.
+bool CompareScheme(const Options& options, const Features& features, const FaultOptions& fault) {
+  const bool is_mm = options.against == Against::kMm;
+  const std::vector<std::string> flags =
+      is_mm ? FlagsOf(options, fault) : std::vector<std::string>{};
+  if (is_mm) absl::PrintF("%s\n", absl::StrJoin(flags, " "));
   std::fflush(stdout);
+  const std::string origin =
+      absl::StrCat(absl::StrJoin(flags, " "), is_mm ? " " : "", "--seed=", options.seed);
   if (options.shrink_budget.count() > 0) {
     ReportCrashes({.mode = options.mode == Mode::kArena ? "arena" : "placement",
-                   .against = options.against == Against::kMm ? "mm" : "kernel",
-                   .seed = absl::StrFormat("--seed=%d", options.seed),
+                   .against = is_mm ? "mm" : "kernel",
+                   .flags = flags,
+                   .seed = origin,
                    .budget = options.shrink_budget});
   }
-  const SessionResult result = RunSession(ToSession(options), features);
+  const SessionResult result = RunSession(ToSession(options, fault), features);
   if (options.progress) absl::FPrintF(stderr, "\n");
   for (const auto& [name, count] : result.known) {
     absl::PrintF("known difference, met %d times: %s\n", count, name);
@@ -99,12 +115,25 @@ int CompareRandom(const Options& options) {
   absl::PrintF("%.1f seconds, %d operations per second\n", result.seconds,
                static_cast<uint64_t>(static_cast<double>(result.compared) / result.seconds));
   if (result.failure) {
-    absl::PrintF("A difference, with --seed=%d; %d operations lead to it:\n", options.seed,
+    absl::PrintF("A difference, with %s; %d operations lead to it:\n", origin,
                  result.failure->ops.size());
     std::cout << Describe(*result.failure) << std::flush;
   }
   absl::PrintF("%d operations, %d differences\n", result.compared, result.failure ? 1 : 0);
-  return result.failure ? kExitDifference : 0;
+  return result.failure.has_value();
+}
+
+int CompareRandom(const Options& options) {
+  const Features features = ProbeFeatures();
+  absl::PrintF("seed %d\n", options.seed);
+  if (const std::vector<std::string> names = features.LeftOut(); !names.empty()) {
+    absl::PrintF("left out, for the kernel lacks it: %s\n", absl::StrJoin(names, ", "));
+  }
+  bool differs = false;
+  for (const FaultOptions& fault : options.schemes) {
+    differs = CompareScheme(options, features, fault) || differs;
+  }
+  return differs ? kExitDifference : 0;
 }
 
 }  // namespace

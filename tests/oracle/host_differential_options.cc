@@ -10,9 +10,14 @@
 #include <iostream>
 #include <map>
 #include <random>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 
 namespace faultline::oracle {
 namespace {
@@ -33,6 +38,9 @@ its memory at the end; so it also tells what the kernel does with a sequence wri
 out and named at the start; differences that belong to a kernel's version or configuration are
 listed in tests/oracle/known_differences.h, and counted.
 
+The answers must not depend on how the simulation locks: --scheme=all runs the same operations under
+one scheme after the other, and --policy chooses how page tables are allocated and freed.
+
 A simulation that aborts is reported in the same way: its last words, then the sequence.
 
 Exit codes:
@@ -44,6 +52,8 @@ Exit codes:
 Examples:
   host_differential --ops=1000000                   a fresh seed, which is printed
   host_differential --ops=1000000 --seed=7          the same operations in every run
+  host_differential --ops=20000 --scheme=all --duties=all
+  host_differential --scheme=rcu_continue --policy=nowait_scope,with_walk
   host_differential --against=kernel --time=60      a minute of two kernels: tests the oracle
   host_differential --replay=sequence.txt)";
 
@@ -84,6 +94,27 @@ const std::map<std::string, Against>& Opponents() {
   return opponents;
 }
 
+/// The schemes that `name` stands for, each with `policies`; empty words: its defaults. A sentence
+/// if that cannot be.
+std::variant<std::vector<FaultOptions>, std::string> SchemesFrom(const std::string& name,
+                                                                 const std::string& policies) {
+  std::vector<FaultOptions> schemes;
+  std::string names = "all";
+  for (const SchemeName scheme : AllSchemes()) {
+    names += absl::StrFormat(", %s", Name(scheme));
+    if (name == "all" || name == Name(scheme)) schemes.push_back(DefaultsOf(scheme));
+  }
+  if (schemes.empty()) {
+    return absl::StrCat("--scheme: '", name, "' is unknown, allowed: ", names);
+  }
+  for (FaultOptions& scheme : schemes) {
+    if (policies.empty()) continue;
+    if (const auto why = ParsePolicies(policies, scheme)) return absl::StrCat("--policy: ", *why);
+    if (const auto why = WhyRefused(scheme)) return absl::StrCat("--policy: ", *why);
+  }
+  return schemes;
+}
+
 int Refuse(const std::string& why) {
   std::cerr << "host_differential: " << why << "\nSee host_differential --help.\n";
   return kExitUsage;
@@ -99,6 +130,9 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   std::string mode = "arena";
   std::string against = "mm";
   std::string validate = "end";
+  std::string scheme = "mmap_lock";
+  std::string policies;
+  std::string duties = "scheme";
   uint64_t time_limit = 0;
   uint64_t shrink_budget = 60;
   app.add_option("--ops", options.ops, "Operations to compare; default 1000000")
@@ -128,6 +162,17 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
                  "each-release: also whenever mmap_lock is released")
       ->type_name("WHEN")
       ->check(CLI::IsMember({"end", "each-release"}));
+  app.add_option("--scheme", scheme, "The simulation's locking scheme, or all; default: mmap_lock")
+      ->type_name("NAME");
+  app.add_option("--policy", policies,
+                 "How it allocates and frees page tables, as words with commas; default: as suits "
+                 "the scheme")
+      ->type_name("WORDS");
+  app.add_option("--duties", duties,
+                 "What its writers do for readers: scheme (default: what its own scheme asks for), "
+                 "or all: what several schemes do")
+      ->type_name("WHICH")
+      ->check(CLI::IsMember({"scheme", "all"}));
   app.add_flag("--progress", options.progress, "Show progress on a terminal");
   app.footer(kFooter);
   try {
@@ -144,6 +189,13 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       }
     }
   }
+  auto schemes = SchemesFrom(scheme, policies);
+  if (const auto* why = std::get_if<std::string>(&schemes)) return Refuse(*why);
+  options.schemes = std::get<std::vector<FaultOptions>>(std::move(schemes));
+  if (!options.replay.empty() && options.schemes.size() > 1) {
+    return Refuse("--replay takes one --scheme at a time");
+  }
+  options.all_duties = duties == "all";
   options.mode = Modes().at(mode);
   options.validate_each_release = validate == "each-release";
   options.against = Opponents().at(against);

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "core/fault/fault_options.h"
 #include "tests/oracle/subject.h"
 
 namespace faultline::oracle {
@@ -25,6 +27,8 @@ struct Options {
   std::chrono::seconds shrink_budget{60};
   bool progress = false;
   bool validate_each_release = false;
+  std::vector<FaultOptions> schemes;  // of the simulation, at least one; run one after the other
+  bool all_duties = false;            // its writers do what any scheme's readers need
 };
 
 /// The options, or the exit code of a run that ends here.

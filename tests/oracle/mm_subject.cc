@@ -79,7 +79,7 @@ std::array<char, 4> PermsOf(VmaFlags flags) {
 
 }  // namespace
 
-MmSubject::MmSubject(Mode mode, const Layout* layout, Validate validate) : mode_(mode) {
+MmSubject::MmSubject(Mode mode, const Layout* layout, const Setup& setup) : mode_(mode) {
   Result<std::unique_ptr<Machine>> machine = Machine::Create({.memory_bytes = kMemoryBytes,
                                                               .object_bytes = 4ull << 30,
                                                               .cpus = 2,
@@ -87,7 +87,9 @@ MmSubject::MmSubject(Mode mode, const Layout* layout, Validate validate) : mode_
   if (!machine.ok()) Die("cannot make a machine");
   machine_ = *std::move(machine);
   MmOptions options = HostOptions();
-  options.validate_each_release = validate == Validate::kEachRelease;
+  options.validate_each_release = setup.validate == Validate::kEachRelease;
+  options.fault = setup.fault;
+  options.extra_duties = setup.extra_duties;
   if (layout != nullptr) {
     options.mmap_base = VirtAddr(layout->mmap_base);
     options.start_brk = VirtAddr(layout->brk_start);

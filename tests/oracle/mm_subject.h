@@ -3,7 +3,8 @@
 // The simulation as a subject: a Machine with one Mm for each process of the family. The only part
 // of the oracle that knows core.
 //
-// Its Mms have the limits and capabilities that the kernel's side gives its processes. In the
+// Its Mms have the limits and capabilities that the kernel's side gives its processes, and the
+// locking scheme and policies that the run asks for: answers must not depend on them. In the
 // placement mode process 0 begins with the address space of a real one.
 #pragma once
 
@@ -21,8 +22,13 @@ class MmSubject : public Subject {
  public:
   /// When the simulation checks its own invariants.
   enum class Validate { kAtEnd, kEachRelease };
+  struct Setup {
+    Validate validate = Validate::kAtEnd;
+    FaultOptions fault = {};
+    WriteDuties extra_duties = 0;
+  };
   /// `layout` is for the placement mode, else null.
-  MmSubject(Mode mode, const Layout* layout, Validate validate = Validate::kAtEnd);
+  MmSubject(Mode mode, const Layout* layout, const Setup& setup);
   /// Validates every Mm that is left, and tears all down.
   ~MmSubject() override;
 

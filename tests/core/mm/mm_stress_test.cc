@@ -7,11 +7,7 @@
 //
 // Bounded by counts. The seed is printed.
 
-#include <array>
-#include <atomic>
-#include <random>
-
-#include "tests/core/mm/model_driver.h"
+#include "tests/core/mm/stress_worker.h"
 #include "tests/core/sync/stress.h"
 #include "tests/core/sync/test_thread.h"
 
@@ -19,98 +15,6 @@ namespace faultline {
 namespace {
 
 constexpr int kThreads = 4;
-constexpr uint64_t kOwnPages = 40;
-
-/// Own areas touch each other, so that VMAs of neighbours merge, and share page tables. Each has
-/// room for what mremap puts behind it.
-ModelPlace OwnPlace(int thread) {
-  return {.base = At(2 * static_cast<int64_t>(kOwnPages) * thread), .pages = kOwnPages};
-}
-constexpr ModelPlace kCommon{.base = At(-200), .pages = 60};
-
-class Worker {
- public:
-  Worker(Mm& mm, int thread, uint64_t seed)
-      : mm_(mm), place_(OwnPlace(thread)), random_(seed + static_cast<uint64_t>(thread)) {}
-
-  /// Until `operations` are done, or the mm exits.
-  void Work(int operations) {
-    mm_.AttachTask(CurrentTask());
-    for (int i = 0; i < operations && !killed_; ++i) {
-      if (Draw(4) == 0) {
-        WorkOnCommon();
-      } else {
-        WorkOnOwn();
-      }
-    }
-    if (!killed_) CheckOwn(mm_, model_);
-    mm_.DetachTask(CurrentTask());
-    CurrentTask().ClearKill();
-  }
-
- private:
-  uint64_t Draw(uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
-  NaiveOp DrawOp(uint64_t pages) {
-    return RandomOp([this](uint64_t bound) { return Draw(bound); }, pages, /*with_seals=*/false);
-  }
-
-  void WorkOnOwn() {
-    NaiveOp op = DrawOp(kOwnPages);
-    // No file: its contents would be everybody's.
-    if (op.source >= NaiveOp::Source::kFile) op.source = NaiveOp::Source::kAnon;
-    if (op.kind == NaiveOp::Kind::kFork) return Fork();
-    if (op.kind == NaiveOp::Kind::kExit || !model_.Determined(op)) return;
-    ++word_;
-    const NaiveOutcome seen = ApplyTo(mm_, place_, op, word_, nullptr);
-    if (CurrentTask().killed()) {
-      killed_ = true;
-      return;
-    }
-    const NaiveOutcome expected = model_.Apply(op, word_);
-    if (seen != expected) {
-      ADD_FAILURE() << Describe(op) << ": " << Describe(seen) << ", expected "
-                    << Describe(expected);
-      killed_ = true;  // the rest would only follow from it
-    }
-  }
-  void WorkOnCommon() {
-    NaiveOp op = DrawOp(kCommon.pages);
-    if (op.source >= NaiveOp::Source::kFile) op.source = NaiveOp::Source::kAnon;
-    (void)ApplyTo(mm_, kCommon, op, Draw(1000), nullptr);
-    killed_ = CurrentTask().killed();
-  }
-  /// Forks are few: each copies what all have.
-  void Fork() {
-    if (Draw(4) != 0) return;
-    const Result<Mm*> child = mm_.Fork();
-    if (!child.ok()) {
-      EXPECT_TRUE(CurrentTask().killed()) << Why(child);
-      killed_ = true;
-      return;
-    }
-    if (!CurrentTask().killed()) {
-      NaiveProcess model = model_.Fork();
-      CheckOwn(**child, model);
-    }
-    (*child)->DropUser();
-  }
-  void CheckOwn(Mm& mm, NaiveProcess& model) {
-    // A kill meanwhile makes reads fail.
-    const std::string maps = CompareMaps(mm, place_, model);
-    const std::string contents = CompareContents(mm, place_, model);
-    if (CurrentTask().killed()) return;
-    EXPECT_EQ(maps, "");
-    EXPECT_EQ(contents, "");
-  }
-
-  Mm& mm_;
-  const ModelPlace place_;
-  NaiveProcess model_{nullptr};
-  std::mt19937_64 random_;
-  uint64_t word_ = 0;
-  bool killed_ = false;
-};
-
 class MmStressTest : public testing::TestWithParam<PageContents> {
  protected:
   static MachineOptions OptionsFor(PageContents contents) {
@@ -122,7 +26,8 @@ class MmStressTest : public testing::TestWithParam<PageContents> {
 TEST_P(MmStressTest, NoThreadLosesWhatIsItsOwn) {
   const uint64_t seed = StressSeed();
   Mm& mm = world_.NewMm();
-  RunTogether(kThreads, [&](int thread) { Worker(mm, thread, seed).Work(StressRounds(20'000)); });
+  RunTogether(kThreads,
+              [&](int thread) { StressWorker(mm, thread, seed).Work(StressRounds(20'000)); });
   mm.Validate();
   world_.End();
 }
@@ -136,7 +41,7 @@ TEST_P(MmStressTest, ExitEndsAllAndNothingIsLeft) {
     const uint64_t round_seed = seed + static_cast<uint64_t>(round) * kThreads;
     RunTogether(kThreads, [&](int thread) {
       // The first one has fewer operations, and ends it for the others.
-      Worker(mm, thread, round_seed).Work(thread == 0 ? 100 : 2000);
+      StressWorker(mm, thread, round_seed).Work(thread == 0 ? 100 : 2000);
       if (thread == 0) mm.Exit();
       mm.DropUser();
     });
