@@ -27,7 +27,8 @@ constexpr std::array kRefcntAndRcu = {kVmaRefcnt, kRcuRestart, kRcuContinue};
 constexpr std::array kRcuOnly = {kRcuRestart, kRcuContinue};
 constexpr std::array kVmaLocks = {kVmaRwsem, kVmaLock, kVmaRefcnt};
 constexpr std::array kLockFree = {kSpfMmSeq, kSpfVmaSeq, kRcuRestart, kRcuContinue};
-constexpr std::array kPerVma = {kVmaLock, kVmaRefcnt, kSpfVmaSeq, kRcuRestart, kRcuContinue};
+constexpr std::array kPerVma = {kVmaRwsem,  kVmaLock,    kVmaRefcnt,
+                                kSpfVmaSeq, kRcuRestart, kRcuContinue};
 constexpr std::array kVmaLocksAndRcu = {kVmaRwsem, kVmaLock, kVmaRefcnt, kRcuRestart, kRcuContinue};
 constexpr std::array kEvery = {kMmapLock, kVmaRwsem,  kVmaLock,    kVmaRefcnt,
                                kSpfMmSeq, kSpfVmaSeq, kRcuRestart, kRcuContinue};
@@ -55,11 +56,11 @@ const std::array kRows = {
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocMissing},
     Row{Mutant::kM10, "fault_vs_fault_first", kVmaLocksAndRcu},
     Row{Mutant::kM13, "stack_vs_munmap_table", kVmaLocks},
-    Row{Mutant::kM14, "fault_vs_mmap_merge", kVmaLocks},
+    Row{Mutant::kM14, "fault_vs_mmap_merge", kVmaLocksAndRcu},
     Row{Mutant::kM15, "store_vs_munmap_warm", kEvery},
     Row{Mutant::kM15, "store_vs_dontneed_warm", kEvery},
-    Row{Mutant::kM17, "fault_vs_munmap_pte_table", kLockFree},
-    Row{Mutant::kM17, "fault_vs_munmap_upper", kRcuOnly},
+    Row{Mutant::kM17, "fault_vs_munmap_pte_kept", kLockFree},
+    Row{Mutant::kM17, "fault_vs_munmap_upper_kept", kRcuOnly},
     Row{Mutant::kM18, "reclaim_vs_munmap", kEvery},
     Row{Mutant::kM19, "fault_vs_munmap_warm", kRwsemOnly},
     Row{Mutant::kM22, "cow_vs_store_load", kEvery},

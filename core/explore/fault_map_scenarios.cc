@@ -56,6 +56,22 @@ std::vector<FaultScenario> BesideMunmap() {
        {{"fault", [](World& world) { world.Write(0, 1, kMayFindNothing); }},
         {"munmap", [](World& world) { world.Unmap(-1, 2); }}},
        &NothingIsLeft},
+      {"fault_vs_munmap_pte_kept",
+       "likewise, and what is left of its VMA keeps the tables above",
+       [](World& world) {
+         world.Map(511, 2);
+         world.Write(511, 7);
+       },
+       {{"fault", [](World& world) { world.Write(512, 1, kMayFindNothing); }},
+        {"munmap", [](World& world) { world.Unmap(512, 1); }}}},
+      {"fault_vs_munmap_upper_kept",
+       "a store below a missing upper table whose parent is kept, beside munmap of the page",
+       [](World& world) {
+         world.Map(-1, 2);
+         world.Write(-1, 7);
+       },
+       {{"fault", [](World& world) { world.Write(0, 1, kMayFindNothing); }},
+        {"munmap", [](World& world) { world.Unmap(0, 1); }}}},
       {"fault_vs_munmap_first",
        "the first store in a VMA being unmapped, in a table that is there",
        [](World& world) {

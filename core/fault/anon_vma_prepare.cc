@@ -8,6 +8,7 @@
 // Protocol: neighbours are inspected under anon_vma_lock, since another fault that holds mmap_lock
 // for read, too, may be giving one of them its anon_vma. What was found stays: a VMA loses its
 // anon_vma only under mmap_lock held for write.
+#include "core/base/check.h"
 #include "core/fault/fault.h"
 #include "core/sync/sync.h"
 
@@ -19,6 +20,7 @@ AnonVma* FindMergeable(FaultTarget& target, const Vma& vma);
 }  // namespace
 
 Result<void> PrepareAnonVma(FaultTarget& target, Vma& vma) {
+  MM_DCHECK(!vma.is_detached());
   if (vma.anon_vma() != nullptr) return {};
   return target.anon_vmas.Prepare(vma, FindMergeable(target, vma), target.anon_vma_lock);
 }

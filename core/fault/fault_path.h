@@ -9,6 +9,7 @@
 // decides again under the lock. Included by the schemes' sources alone.
 #pragma once
 
+#include <concepts>
 #include <utility>
 
 #include "core/base/build.h"
@@ -32,6 +33,21 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 // -- Anonymous memory (Linux: do_anonymous_page) --------------------------------------------------
 
+/// Tries to give the held VMA an anon_vma. False: mmap_lock is needed for that, and was not to be
+/// had.
+template <FaultScheme S>
+bool PrepareAnonVmaFor(FaultTarget& target, typename S::Hold& hold) {
+  if constexpr (S::kHoldsMmapLock) {
+    (void)PrepareAnonVma(target, *hold.vma);
+    return true;
+  } else {
+    if (MutantOn(Mutant::kM10)) return true;
+    const TriedMmapLock mmap_lock(target.mmap_lock);
+    if (mmap_lock.held()) (void)PrepareAnonVma(target, *hold.vma);
+    return mmap_lock.held();
+  }
+}
+
 /// Gives the VMA an anon_vma if the fault needs one and there is none (B28; Linux:
 /// vmf_anon_prepare). Under the VMA's lock alone, neighbours may be looked at only with mmap_lock,
 /// which may only be tried (B4, B5).
@@ -42,17 +58,12 @@ FaultOutcome EnsureAnonVma(FaultTarget& target, typename S::Hold& hold,
   if (!S::MaySleep(hold) && !TryUpgrade<S>(target, hold, LeaveReason::kNoAnonVma)) {
     return Leave(hold, LeaveReason::kNoAnonVma);
   }
-  if constexpr (requires { hold.vma; }) {
-    bool prepared = false;
-    if constexpr (S::kHoldsMmapLock) {
-      prepared = PrepareAnonVma(target, *hold.vma).ok();
-    } else {
-      if (MutantOn(Mutant::kM10)) return 0;
-      TriedMmapLock mmap_lock(target.mmap_lock);
-      if (!mmap_lock.held()) return Leave(hold, LeaveReason::kNoAnonVma);
-      prepared = PrepareAnonVma(target, *hold.vma).ok();
-    }
-    if (!prepared) return fault_bit::kOom;
+  if constexpr (!std::derived_from<S, ValidatingScheme>) {
+    // Another fault may have been first.
+    hold.view.anon_vma = hold.vma->anon_vma();
+    if (hold.view.anon_vma != nullptr) return 0;
+    if (!PrepareAnonVmaFor<S>(target, hold)) return Leave(hold, LeaveReason::kNoAnonVma);
+    if (hold.vma->anon_vma() == nullptr && !MutantOn(Mutant::kM10)) return fault_bit::kOom;
     hold.view.anon_vma = hold.vma->anon_vma();
   }
   return 0;

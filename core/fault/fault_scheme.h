@@ -79,6 +79,10 @@ concept SuspendingScheme =
     FaultScheme<S> && requires(FaultTarget& target, typename S::Hold& hold, WalkState& walk) {
       { S::Suspend(hold) };
       { S::Resume(target, hold, walk) } -> std::same_as<bool>;
+    } && requires(const VmaView& view, const FaultRequest& request) {
+      /// Whether a fault on a page of a Mapping, which is not mapped yet, is left to the rungs
+      /// below.
+      { S::RefusesMapping(view, request) } -> std::same_as<bool>;
     };
 
 /// Can become a hold that lasts over sleeping, without leaving its RCU section before it is one.

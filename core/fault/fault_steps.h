@@ -140,8 +140,13 @@ FaultOutcome StockTable(FaultTarget& target, typename S::Hold& hold, WalkState& 
         if (add(Gfp::kKernel).ok()) return 0;
       }
       // Pinned, it may sleep; a suspended fault is as good as pinned, since it checks afterwards.
-      if (S::MaySleep(hold)) return sleeping();
-      return ObtainFor<S>(target, hold, walk, LeaveReason::kNoTable, add);
+      if constexpr (SuspendingScheme<S>) {
+        return ObtainFor<S>(target, hold, walk, LeaveReason::kNoTable, add);
+      }
+      if (S::MaySleep(hold) || TryUpgrade<S>(target, hold, LeaveReason::kNoTable)) {
+        return sleeping();
+      }
+      return Leave(hold, LeaveReason::kNoTable);
     }
     case TableAlloc::kGfpArgument:
       if (add(Gfp::kNowait).ok()) return 0;

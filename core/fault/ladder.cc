@@ -11,10 +11,13 @@ bool PrepareRetry(FaultTarget& target, LeaveReason reason) {
     case TableAlloc::kPreallocAll:
     case TableAlloc::kPreallocMissing:
       return reason == LeaveReason::kNoTable;  // what is missing now is allocated ahead next time
-    case TableAlloc::kNowaitReclaimRetry:
-      // A fruitless reclaim leaves it to the rungs below, which may wait for more.
-      target.stats.Count(FaultCounter::kReclaimRetries);
-      return target.frames.Reclaim(Gfp::kKernel) != 0;
+    case TableAlloc::kNowaitReclaimRetry: {
+      // A fruitless reclaim leaves it to the rungs below. If they fare well, somebody else freed.
+      const bool reclaimed = target.frames.Reclaim(Gfp::kKernel) != 0;
+      target.stats.Count(reclaimed ? FaultCounter::kReclaimRetries
+                                   : FaultCounter::kFruitlessReclaims);
+      return reclaimed;
+    }
     default:
       return false;
   }

@@ -50,7 +50,10 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   TableStock stock(target, policy);
   typename S::Hold hold;
   const FaultRung first = hold.rung;
-  if (!stock.Prepare(request.addr).ok()) return EndWithoutHold(target, first, fault_bit::kOom);
+  const bool pte_only = RefusesToWire<S>(target, TableLevel::kPmd);
+  const auto levels = pte_only ? TableStock::Levels::kPteOnly : TableStock::Levels::kAll;
+  if (!stock.Prepare(request.addr, levels).ok())
+    return EndWithoutHold(target, first, fault_bit::kOom);
   if (!S::Begin(target, request, hold)) {
     if (hold.refusal != 0) {
       // It was killed waiting for the lock, or had the lock and found nothing to handle.
@@ -145,7 +148,9 @@ FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventS
 template <FaultScheme S>
 FaultOutcome Fault(FaultTarget& target, const FaultRequest& request) {
   FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
-  const FaultOutcome outcome = Climb<S>(target, request, event);
+  FaultOutcome outcome = Climb<S>(target, request, event);
+  // The last rung has nowhere to go if a scope of the caller's forbids to sleep.
+  if ((outcome & fault_bit::kRetry) != 0) outcome = fault_bit::kOom;
   event.SetOutcome(outcome);
   return outcome;
 }

@@ -58,7 +58,9 @@ FaultFunction FaultFunctionOf(SchemeName scheme) {
 
 WriteDuties DutiesOf(const FaultOptions& options) {
   const WriteDuties duties = InfoOf(options.scheme).duties;
-  return options.guard == FaultGuard::kGracePeriodBeforeZap ? duties | kDutyGracePeriod : duties;
+  const bool validates = (duties & kDutyAskHoles) != 0;
+  const bool awaits = options.guard == FaultGuard::kGracePeriodBeforeZap;
+  return validates && awaits ? duties | kDutyGracePeriod : duties;
 }
 
 }  // namespace faultline

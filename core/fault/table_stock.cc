@@ -3,6 +3,8 @@
 // Filling a TableStock before the fault begins, and what becomes of the rest.
 #include "core/fault/table_stock.h"
 
+#include <optional>
+
 #include "core/base/mutant.h"
 #include "core/sync/sync.h"
 
@@ -19,13 +21,15 @@ std::optional<TableLevel> TopmostMissing(PageTables& tables, VirtAddr addr) {
 
 }  // namespace
 
-Result<void> TableStock::Prepare(VirtAddr addr) {
-  TableLevel top;
+Result<void> TableStock::Prepare(VirtAddr addr, Levels levels) {
+  TableLevel top = TableLevel::kPte;
   if (policy_ == TableAlloc::kPreallocAll) {
-    top = Below(target_.tables.SpanLevelOf(target_.tables.root()));
+    if (levels == Levels::kAll) top = Below(target_.tables.SpanLevelOf(target_.tables.root()));
   } else if (policy_ == TableAlloc::kPreallocMissing) {
     const std::optional<TableLevel> missing = TopmostMissing(target_.tables, addr);
     if (!missing.has_value()) return {};
+    // Below a missing upper table, its own would be of no use.
+    if (levels == Levels::kPteOnly && *missing != TableLevel::kPte) return {};
     top = *missing;
   } else {
     return {};

@@ -23,9 +23,11 @@ class TableStock {
   TableStock(const TableStock&) = delete;
   TableStock& operator=(const TableStock&) = delete;
 
-  /// A1, A2: allocates ahead, all levels or those that a look at the tables finds missing. Nothing
-  /// under the other policies. No lock is held; may sleep. ENOMEM.
-  [[nodiscard]] Result<void> Prepare(VirtAddr addr);
+  /// Which tables a fault may put in.
+  enum class Levels : uint8_t { kAll, kPteOnly };
+  /// A1, A2: allocates ahead, all of these levels or those that a look at the tables finds missing.
+  /// Nothing under the other policies. No lock is held; may sleep. ENOMEM.
+  [[nodiscard]] Result<void> Prepare(VirtAddr addr, Levels levels);
   /// Allocates a table of that level, which it has none of yet. ENOMEM.
   [[nodiscard]] Result<void> Add(TableLevel level, Gfp gfp);
 

@@ -79,8 +79,8 @@ class FrameAllocator {
   /// context otherwise.
   [[nodiscard]] Result<Folio*> Allocate(FrameUse use, Gfp gfp,
                                         SourceLoc where = SourceLoc::Current());
-  /// Reclaims as an allocation with `gfp` would, without allocating; returns how many frames came of
-  /// it. For those who could not sleep where they allocated. May sleep, if gfp says so.
+  /// Reclaims as an allocation with `gfp` would, without allocating; returns how many frames came
+  /// of it. For those who could not sleep where they allocated. May sleep, if gfp says so.
   uint64_t Reclaim(Gfp gfp);
   /// Drops one reference, or several; frees the frame with the last one. Any context.
   void Put(Folio& folio, uint32_t references = 1, SourceLoc where = SourceLoc::Current()) {

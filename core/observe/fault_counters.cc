@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultCounter::kCount)> kCounters = {
     "vma_lock_abort", "vma_lock_retry", "vma_lock_miss",   "tables_allocated",
-    "tables_unused",  "table_failures", "reclaim_retries", "rescued_unreclaimed"};
+    "tables_unused",  "table_failures", "reclaim_retries", "fruitless_reclaims"};
 
 }  // namespace
 

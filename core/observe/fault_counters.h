@@ -26,14 +26,14 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 /// What is counted beside rungs and reasons.
 enum class FaultCounter : uint8_t {
-  kVmaLockAbort,        ///< see above
-  kVmaLockRetry,        ///< see above
-  kVmaLockMiss,         ///< see above
-  kTablesAllocated,     ///< page tables that faults allocated
-  kTablesUnused,        ///< of these, given back: lost the race, bad address, or nothing to map
-  kTableFailures,       ///< page tables that could not be had in the context that asked
-  kReclaimRetries,      ///< faults that began again after reclaim was done for them
-  kRescuedUnreclaimed,  ///< faults that ended well after such a failure, and nobody reclaimed
+  kVmaLockAbort,       ///< see above
+  kVmaLockRetry,       ///< see above
+  kVmaLockMiss,        ///< see above
+  kTablesAllocated,    ///< page tables that faults allocated
+  kTablesUnused,       ///< of these, given back: lost the race, bad address, or nothing to map
+  kTableFailures,      ///< page tables that could not be had in the context that asked
+  kReclaimRetries,     ///< faults that began again after reclaim was done for them
+  kFruitlessReclaims,  ///< faults that found nothing to reclaim and went on a rung further down
   kCount
 };
 

@@ -15,9 +15,9 @@ constexpr std::array<std::string_view, static_cast<size_t>(FaultRung::kCount)> k
     "validated", "vma_lock", "mmap_lock"};
 
 constexpr std::array<std::string_view, static_cast<size_t>(LeaveReason::kCount)> kReasons = {
-    "none",           "kernel_mode", "no_vma",      "write_locked", "contended",
-    "detached",       "other_mm",    "range_moved", "changed",      "no_anon_vma",
-    "no_upper_table", "no_table",    "no_page",     "refused", "table_gone",   "killed"};
+    "none",     "kernel_mode", "no_vma",     "write_locked", "contended",      "detached",
+    "other_mm", "range_moved", "changed",    "no_anon_vma",  "no_upper_table", "no_table",
+    "no_page",  "refused",     "table_gone", "killed"};
 
 }  // namespace
 

@@ -30,7 +30,9 @@ void DetachLocked(PageTables& tables, EntryRef at, Folio& child) {
                                         kRelaxed);  // relaxed: under the lock that it is read under
 }
 
+/// Both locks are held, so nobody fills an entry meanwhile: one look.
 bool IsEmpty(PageTables& tables, Folio& table) {
+  const AtomicStep step(LockDetail::kAll, OpKind::kLoad, &table, SourceLoc::Current());
   for (const auto& word : tables.frames().Table(table)) {
     if (word.Load(kRelaxed) != 0) return false;  // relaxed: under the table's lock
   }

@@ -116,6 +116,14 @@ class [[nodiscard]] LockedPte {
   [[nodiscard]] Entry Get(uint32_t index) const {
     return Entry(At(index).Load(kRelaxed));  // relaxed: under the table's lock
   }
+  /// The first entry from `index` to before `end` that is not none; `end` if there is none. One
+  /// look: nobody but the holder fills an entry.
+  [[nodiscard]] uint32_t NextUsed(uint32_t index, uint32_t end,
+                                  SourceLoc where = SourceLoc::Current()) const {
+    const AtomicStep step(LockDetail::kAll, OpKind::kLoad, slots_, where);
+    while (index != end && Get(index).none()) ++index;
+    return index;
+  }
   /// Sets an entry that the MMU cannot be changing: it was not present.
   void Set(uint32_t index, Entry entry) {
     // Release: what the entry leads to comes first. Pairs with the MMU's walk.

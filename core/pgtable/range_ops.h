@@ -5,8 +5,9 @@
 // only one that frees tables.
 //
 // All of them: the caller keeps the range's VMA stable (B8: mmap, VMA or rmap lock), holds no
-// page-table lock, and the range is page-aligned and within one VMA unless said otherwise. None
-// sleeps. Entries are changed under the lock of their table.
+// page-table lock, and the range is page-aligned and within one VMA unless said otherwise. Those
+// that allocate tables may sleep, as may the end of a gather that frees synchronously. Entries are
+// changed under the lock of their table.
 #pragma once
 
 #include <cstdint>

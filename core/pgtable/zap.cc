@@ -16,14 +16,16 @@ VirtAddr ZapTable(PageTables& tables, TlbGather& gather, EntryRef pmd, VirtRange
   LockedPte pte(tables, pmd, part.start());
   if (!pte) return part.end();
   EntryDropper dropper(tables, gather);
-  uint32_t index = pte.index();
-  VirtAddr addr = part.start();
-  for (; addr < part.end() && !gather.full(); addr += kPageSize, ++index) {
+  const uint32_t first = pte.index();
+  const uint32_t end = first + static_cast<uint32_t>(part.pages());
+  uint32_t index = pte.NextUsed(first, end);
+  for (; index != end && !gather.full(); index = pte.NextUsed(index + 1, end)) {
     const Entry entry = pte.Get(index);
+    const VirtAddr addr = part.start() + (index - first) * kPageSize;
     if (entry.is_guard() && options.drop_markers) pte.Set(index, Entry());
     if (entry.present()) dropper.Drop(addr, pte.GetAndClear(index));
   }
-  return addr;
+  return part.start() + (index - first) * kPageSize;
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 // B21).
 #include "core/vma/vma.h"
 
-#include <atomic>
 #include <memory>
 #include <new>
 
@@ -27,14 +26,16 @@ void Vma::Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mappin
   new (&list_.chained) Chained;
   std::construct_at(&rwsem_);
   next_held_ = nullptr;
+  // Whoever still copies the slot as what it was, and sees a field of what it becomes, sees the
+  // sequence of its detachment, too. Pairs with the fence of a reader's second look.
+  SeqCount::WriteFence();
   SetRange(range, pgoff);
   SetFlags(flags);
   SetMapping(mapping);
   SetAnonVma(nullptr);
   // Relaxed: no section is called so, and who finds the slot detached looks no further.
   lock_sequence_.Store(UINT64_MAX, kRelaxed);
-  // Release: pairs with a reader's load of owner() after it took a count; the fields come first.
-  owner_.Store(&owner, kRelease);
+  owner_.Store(&owner, kRelaxed);  // relaxed: Attach comes before anybody may count
 }
 
 void Vma::Attach() {

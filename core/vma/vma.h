@@ -13,8 +13,8 @@
 // sequence counts marks, attachments and detachments; it only grows, over reuse, too (B21).
 //
 // Its locks, of which an mm's scheme uses one: a count of readers (vma_refcnt.h) or an rwsem, and
-// the lock sequence, by which a writer's hold is told (vma_lock.h). Cache lines: what faults read,
-// what they may write, and the rest.
+// the lock sequence, by which a writer's hold is told (vma_marks.h). Cache lines: links, what
+// faults read, what they may write.
 #pragma once
 
 #include <cstdint>

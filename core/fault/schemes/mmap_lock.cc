@@ -36,7 +36,9 @@ FaultOutcome HandleFaultLocked(FaultTarget& target, Vma& vma, const FaultRequest
   hold.vma = &vma;
   hold.view.CopyFrom(hold.vma);
   TableStock stock(target, TableAlloc::kEager);
-  return HandleFault<MmapLockScheme>(target, hold, request, stock);
+  const FaultOutcome outcome = HandleFault<MmapLockScheme>(target, hold, request, stock);
+  // As at the end of the ladder: a scope of the caller's forbade to sleep.
+  return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
 }
 
 template FaultOutcome Fault<MmapLockScheme>(FaultTarget&, const FaultRequest&);

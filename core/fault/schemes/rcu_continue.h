@@ -35,7 +35,7 @@ struct RcuContinueScheme {
     return hold.vma != nullptr || !AsksStillValid(target) || hold.note.IsCurrent();
   }
   [[nodiscard]] static bool MaySleep(const Hold& hold) { return hold.vma != nullptr; }
-  /// Takes the count and leaves the section. False: it is as it was.
+  /// Takes the count and leaves the section. False: it does not hold, and may have to leave.
   [[nodiscard]] static bool Upgrade(FaultTarget& target, Hold& hold, LeaveReason why);
   static void End(FaultTarget& target, Hold& hold);
 };
