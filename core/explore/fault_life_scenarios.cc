@@ -238,6 +238,17 @@ std::vector<FaultScenario> BesideRecycling() {
            world.Unmap(0, 1);
            world.UseAndEndOther(0);
          }}}},
+      {"recycled_vma_vs_exit",
+       "a count on a slot that has become another mm's VMA, dropped while that mm ends",
+       [](World& world) {
+         world.MakeOther();
+         world.Map(0, 1);
+         world.RememberVma(0);
+         world.Unmap(0, 1);
+         world.MapInOther(0);
+       },
+       {{"lookup", [](World& world) { world.CountRemembered(); }},
+        {"exit", [](World& world) { world.EndOther(); }}}},
       {"fault_vs_recycle_two",
        "the same, the other mm being a task of its own",
        [](World& world) {

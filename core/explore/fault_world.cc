@@ -9,6 +9,8 @@
 
 #include "core/base/check.h"
 #include "core/explore/fault_expectations.h"
+#include "core/mm/mm_lock.h"
+#include "core/vma/vma_refcnt.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
@@ -155,15 +157,36 @@ Mm& FaultWorld::MakeOther() {
 }
 
 void FaultWorld::UseAndEndOther(int64_t page) {
+  MapInOther(page);
+  MM_CHECK(other_->Munmap(Address(page), kPageSize).ok());
+  EndOther();
+}
+
+void FaultWorld::MapInOther(int64_t page) {
   MM_CHECK(other_
                ->Mmap({.addr = Address(page),
                        .length = kPageSize,
                        .prot = kReadWrite,
                        .flags = kMapPrivate | kMapAnonymous | kMapFixed})
                .ok());
-  MM_CHECK(other_->Munmap(Address(page), kPageSize).ok());
+}
+
+void FaultWorld::EndOther() {
   other_->DropUser();
   other_ = nullptr;
+}
+
+void FaultWorld::RememberVma(int64_t page) {
+  const MmReader reader(*mm_);
+  remembered_ = reader.At(Address(page));
+}
+
+void FaultWorld::CountRemembered() {
+  // Slots that go through a grace period are found by nobody any more.
+  if (InfoOf(options_.fault.scheme).lifetime != VmaLifetime::kTypeStable) return;
+  const RcuGuard section;
+  StableRef<Vma> ref(remembered_);
+  MM_CHECK(VmaRefcnt::TryLock(ref, *mm_) != LeaveReason::kNone);
 }
 
 void FaultWorld::AddUser() {

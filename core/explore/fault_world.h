@@ -80,6 +80,13 @@ class FaultWorld {
   [[nodiscard]] Mm& other() { return *other_; }
   /// Maps a page in the other mm, unmaps it, and ends that mm.
   void UseAndEndOther(int64_t page);
+  /// Maps the page in the other mm; and ends it as it is.
+  void MapInOther(int64_t page);
+  void EndOther();
+  /// The VMA at that page, for the set-up, to be looked for again when it is another's.
+  void RememberVma(int64_t page);
+  /// Takes and drops a count on the remembered slot as a lookup does that found it before.
+  void CountRemembered();
   /// The mm gets one user more, who, like the first one, leaves by LeaveMm in a task.
   void AddUser();
   void LeaveMm();
@@ -119,6 +126,7 @@ class FaultWorld {
   Mm* other_ = nullptr;
   Mm* child_ = nullptr;
   Mapping* file_ = nullptr;
+  Vma* remembered_ = nullptr;
   bool users_leave_ = false;  ///< tasks drop the users of mm_
   Atomic<uint64_t> told_{0};
   std::array<uint64_t, 8> results_{};  ///< by task id

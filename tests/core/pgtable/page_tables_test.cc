@@ -112,17 +112,20 @@ TEST_P(LevelsTest, VisitsEveryTableWithItsPlace) {
 
 class PageTablesTest : public testing::Test {
  protected:
+  using Wiring = PageTables::Wiring;
+  static bool Yes() { return true; }
+
   TableWorld world_;
   TestMm mm_{world_};
   PageTables& tables_ = mm_.tables();
   const VirtAddr addr_{0x1234'5678'9000};
 };
 
-TEST_F(PageTablesTest, ASpareIsUsedFirst) {
+TEST_F(PageTablesTest, WiringTakesTheSpare) {
   const EntryRef pmd = *tables_.AllocPmd(addr_, Gfp::kKernel);
-  SpareTable spare = std::move(*tables_.AllocSpare(Gfp::kKernel));
+  SpareTable spare = *tables_.AllocSpare(TableLevel::kPte, Gfp::kKernel);
   const Folio* table = spare.get();
-  ASSERT_TRUE(tables_.AllocPte(pmd, Gfp::kKernel, &spare).ok());
+  EXPECT_EQ(tables_.Wire(pmd, spare, Yes), Wiring::kDone);
   EXPECT_FALSE(spare);
   EXPECT_EQ(&tables_.TableAt(pmd.Load()), table);
 }
@@ -131,9 +134,9 @@ TEST_F(PageTablesTest, ASpareThatIsNotUsedFreesItself) {
   mm_.Populate(addr_);
   const uint64_t before = world_.frames().free_frames();
   {
-    SpareTable spare = std::move(*tables_.AllocSpare(Gfp::kKernel));
+    SpareTable spare = *tables_.AllocSpare(TableLevel::kPte, Gfp::kKernel);
     EXPECT_EQ(world_.frames().free_frames(), before - 1);
-    ASSERT_TRUE(tables_.AllocPte(tables_.FindPmd(addr_), Gfp::kKernel, &spare).ok());
+    EXPECT_EQ(tables_.Wire(tables_.FindPmd(addr_), spare, Yes), Wiring::kLost);
     EXPECT_TRUE(spare);
     SpareTable other = std::move(spare);
     EXPECT_TRUE(other);
@@ -144,11 +147,13 @@ TEST_F(PageTablesTest, ASpareThatIsNotUsedFreesItself) {
 
 TEST_F(PageTablesTest, NothingIsWiredIfThePredicateSaysNo) {
   const auto no = [] { return false; };
-  EXPECT_EQ(tables_.AllocPmd(addr_, Gfp::kKernel, no).error(), Errno::kEagain);
-  EXPECT_EQ(mm_.table_count(), 1);
   const EntryRef pmd = *tables_.AllocPmd(addr_, Gfp::kKernel);
-  EXPECT_EQ(tables_.AllocPte(pmd, Gfp::kKernel, nullptr, no).error(), Errno::kEagain);
+  const int64_t before = mm_.table_count();
+  SpareTable spare = *tables_.AllocSpare(TableLevel::kPte, Gfp::kKernel);
+  EXPECT_EQ(tables_.Wire(pmd, spare, no), Wiring::kInvalid);
+  EXPECT_TRUE(spare);
   EXPECT_TRUE(pmd.Load().none());
+  EXPECT_EQ(mm_.table_count(), before);
 }
 
 TEST_F(PageTablesTest, ThePredicateIsAskedUnderTheLockOfTheTableWritten) {
@@ -159,8 +164,11 @@ TEST_F(PageTablesTest, ThePredicateIsAskedUnderTheLockOfTheTableWritten) {
     asked.push_back(PageTables::SubclassOf(*at.entry.table));
     return true;
   };
-  const EntryRef pmd = *tables_.AllocPmd(addr_, Gfp::kKernel, ask);
-  ASSERT_TRUE(tables_.AllocPte(pmd, Gfp::kKernel, nullptr, ask).ok());
+  for (PageTables::Descent at = tables_.Descend(addr_); !at.has_pte_table();
+       at = tables_.Descend(addr_)) {
+    SpareTable spare = *tables_.AllocSpare(Below(at.level), Gfp::kKernel);
+    ASSERT_EQ(tables_.Wire(at.entry, spare, ask), Wiring::kDone);
+  }
   EXPECT_EQ(asked,
             (std::vector{LockSubclass::kNormal, LockSubclass::kNormal, LockSubclass::kNested}));
 }
@@ -172,7 +180,9 @@ TEST_F(PageTablesTest, NothingIsWiredIntoAStrayTable) {
   table.Get();  // in the modelled build nothing else does, outside of an execution
   mm_.Unmap();
   EXPECT_NE(PageTables::InfoOf(table).stray.Peek(), 0);
-  EXPECT_EQ(tables_.AllocPte(pmd, Gfp::kNowait).error(), Errno::kEagain);
+  SpareTable spare = *tables_.AllocSpare(TableLevel::kPte, Gfp::kNowait);
+  EXPECT_EQ(tables_.Wire(pmd, spare, Yes), Wiring::kStray);
+  EXPECT_TRUE(pmd.Load().none());
   world_.frames().Put(table);
 }
 
