@@ -9,7 +9,6 @@
 // look to the next. Leaks, late touches, lost wake-ups and stale fields end a schedule by
 // themselves.
 
-#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -82,20 +81,157 @@ struct World : RcuHead {
   std::optional<VmaSlab> slab;
 };
 
+// -- What runs beside each other ------------------------------------------------------------------
+
+/// Makes the tasks of a run and its end. `seen` gathers what the readers of all runs saw.
+using Tasks = void (*)(Execution& run, World& world, Seen& seen);
+
+/// The end of a run in which a VMA is left.
+void EndWith(Execution& run, World& world, VmaTestOwner& mm, uint64_t page) {
+  run.AtEnd([&world, &mm, page] {
+    auto& vma = *static_cast<Vma*>(mm.tree().Find(PageAt(page).value()));
+    mm.Begin();
+    mm.Unmap(vma);
+    mm.End();
+    world.Free(vma);
+    mm.Put();
+    world.End();
+  });
+}
+
+/// A shrink that is taken back before the section ends.
+void BesideAMark(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  Vma& vma = mm.MapAlone(0, 4);
+  run.Spawn("reader", [&world, &mm, &seen] { world.Read(mm, 3, seen); });
+  run.Spawn("writer", [&mm, &vma] {
+    mm.Begin();
+    mm.Mark(vma);
+    vma.SetRange(PageRange(0, 2), PageIndex(0));
+    vma.SetRange(PageRange(0, 4), PageIndex(0));
+    mm.End();
+  });
+  EndWith(run, world, mm, 0);
+}
+
+/// The tree keeps the part that is cut off, as a reader sees it who looked it up before.
+void BesideAShrink(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  Vma& vma = mm.MapAlone(0, 4);
+  run.Spawn("reader", [&world, &mm, &seen] { world.Read(mm, 3, seen); });
+  run.Spawn("writer", [&mm, &vma] {
+    mm.Begin();
+    mm.Mark(vma);
+    vma.SetRange(PageRange(0, 2), PageIndex(0));
+    mm.End();
+  });
+  EndWith(run, world, mm, 0);
+}
+
+void RecycledInTheMm(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  Vma& vma = mm.MapAlone(0, 4);
+  run.Spawn("reader", [&world, &mm, &seen] { world.Read(mm, 3, seen); });
+  run.Spawn("writer", [&world, &mm, &vma] {
+    mm.Begin();
+    mm.Unmap(vma);
+    mm.End();
+    world.Free(vma);
+    mm.MapAlone(8, 4);
+  });
+  EndWith(run, world, mm, 8);
+}
+
+/// The other mm's whole life: its teardown waits for a reader's count, and its memory goes.
+void RecycledInAnotherMm(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  VmaTestOwner& other = world.NewOwner();
+  Vma& vma = mm.MapAlone(0, 4);
+  run.Spawn("reader", [&world, &mm, &seen] { world.Read(mm, 3, seen); });
+  run.Spawn("writer", [&world, &mm, &other, &vma] {
+    mm.Begin();
+    mm.Unmap(vma);
+    mm.End();
+    world.Free(vma);
+    Vma& recycled = other.MapAlone(0, 4);
+    other.Begin();
+    other.Unmap(recycled);
+    other.End();
+    world.Free(recycled);
+    other.Put();
+  });
+  run.AtEnd([&world, &mm] {
+    mm.Put();
+    world.End();
+  });
+}
+
+/// The same from the moment on when the slot is the other mm's: what a reader does who found it
+/// before, and the end of that mm.
+void TheOtherMmGoes(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  VmaTestOwner& other = world.NewOwner();
+  Vma& recycled = other.MapAlone(0, 4);
+  run.Spawn("reader", [&mm, &recycled, &seen] {
+    const RcuGuard section;
+    StableRef<Vma> ref(&recycled);
+    const LeaveReason reason = VmaRefcnt::TryLock(ref, mm);
+    MM_CHECK(reason != LeaveReason::kNone);
+    seen.reasons.insert(reason);
+  });
+  run.Spawn("writer", [&world, &other, &recycled] {
+    other.Begin();
+    other.Unmap(recycled);
+    other.End();
+    world.Free(recycled);
+    other.Put();
+  });
+  run.AtEnd([&world, &mm] {
+    mm.Put();
+    world.End();
+  });
+}
+
+void TwoReadersBesideAMark(Execution& run, World& world, Seen& seen) {
+  VmaTestOwner& mm = world.NewOwner();
+  Vma& vma = mm.MapAlone(0, 2);
+  for (const uint64_t page : {0, 1}) {
+    run.Spawn("reader", [&world, &mm, page, &seen] { world.Read(mm, page, seen); });
+  }
+  run.Spawn("writer", [&mm, &vma] {
+    mm.Begin();
+    mm.Mark(vma);
+    vma.SetRange(PageRange(0, 1), PageIndex(0));
+    vma.SetRange(PageRange(0, 2), PageIndex(0));
+    mm.End();
+  });
+  EndWith(run, world, mm, 0);
+}
+
+SearchResult Search(Lock lock, Tasks tasks, Seen& seen, Mutant mutant = Mutant::kNone,
+                    uint32_t bound = 2) {
+  SearchSubject subject = SubjectFor([&](Execution& run) {
+    auto* const world = run.New<World>(run, lock);
+    tasks(run, *world, seen);
+  });
+  subject.mutant = mutant;
+  SearchOptions options;
+  options.bound = bound;
+  return Explore(subject, options);
+}
+
+// -- The right code -------------------------------------------------------------------------------
+
 class VmaLockExploredTest : public testing::TestWithParam<Lock> {
  protected:
-  /// Explores the tasks that `setup` spawns; `check` comes at the end of each schedule.
-  void Explored(const std::function<void(Execution&, World&)>& setup) {
-    const SearchResult result = SearchAll([&](Execution& run) {
-      auto* const world = run.New<World>(run, GetParam());
-      setup(run, *world);
-    });
+  void Explored(Tasks tasks) {
+    const SearchResult result = Search(GetParam(), tasks, seen_);
     EXPECT_TRUE(result.complete);
     EXPECT_GT(result.schedules, 1u);
     testing::Test::RecordProperty("schedules", std::to_string(result.schedules));
     if (result.finding.has_value()) ADD_FAILURE() << result.finding->table;
   }
-  [[nodiscard]] LeaveReason RefusalOfMarked() const {
+  [[nodiscard]] static LeaveReason RefusalOfMarked() {
     return GetParam() == Lock::kSemHeld ? LeaveReason::kContended : LeaveReason::kWriteLocked;
   }
   void ExpectSeen(const std::set<LeaveReason>& reasons) const {
@@ -108,132 +244,55 @@ class VmaLockExploredTest : public testing::TestWithParam<Lock> {
 };
 
 TEST_P(VmaLockExploredTest, AReaderBesideAMarkIsInsideBeforeItOrKeptOut) {
-  Explored([this](Execution& run, World& world) {
-    VmaTestOwner& mm = world.NewOwner();
-    Vma& vma = mm.MapAlone(0, 4);
-    run.Spawn("reader", [this, &world, &mm] { world.Read(mm, 3, seen_); });
-    run.Spawn("writer", [&mm, &vma] {
-      mm.Begin();
-      mm.Mark(vma);
-      vma.SetRange(PageRange(0, 2), PageIndex(0));  // a shrink that is taken back
-      vma.SetRange(PageRange(0, 4), PageIndex(0));
-      mm.End();
-    });
-    run.AtEnd([&world, &mm, &vma] {
-      mm.Begin();
-      mm.Unmap(vma);
-      mm.End();
-      world.Free(vma);
-      mm.Put();
-      world.End();
-    });
-  });
+  Explored(BesideAMark);
   ExpectSeen({LeaveReason::kNone, RefusalOfMarked()});
 }
 
 TEST_P(VmaLockExploredTest, AReaderBesideAShrinkNeverHoldsAVmaThatHasLeftItsAddress) {
-  Explored([this](Execution& run, World& world) {
-    VmaTestOwner& mm = world.NewOwner();
-    Vma& vma = mm.MapAlone(0, 4);
-    run.Spawn("reader", [this, &world, &mm] { world.Read(mm, 3, seen_); });
-    run.Spawn("writer", [&mm, &vma] {
-      mm.Begin();
-      mm.Mark(vma);
-      vma.SetRange(PageRange(0, 2), PageIndex(0));
-      mm.End();
-    });
-    run.AtEnd([&world, &mm, &vma] {
-      mm.Begin();
-      mm.Unmap(vma);
-      mm.End();
-      world.Free(vma);
-      // The tree still has the part that was cut off, which nobody looks up any more.
-      mm.Put();
-      world.End();
-    });
-  });
+  Explored(BesideAShrink);
   ExpectSeen({LeaveReason::kNone, RefusalOfMarked(), LeaveReason::kRangeMoved});
 }
 
 TEST_P(VmaLockExploredTest, ASlotRecycledElsewhereInTheMmIsNotTakenForTheOld) {
-  Explored([this](Execution& run, World& world) {
-    VmaTestOwner& mm = world.NewOwner();
-    Vma& vma = mm.MapAlone(0, 4);
-    run.Spawn("reader", [this, &world, &mm] { world.Read(mm, 3, seen_); });
-    run.Spawn("writer", [&world, &mm, &vma] {
-      mm.Begin();
-      mm.Unmap(vma);
-      mm.End();
-      world.Free(vma);
-      mm.MapAlone(8, 4);
-    });
-    run.AtEnd([&world, &mm] {
-      auto* const second = static_cast<Vma*>(mm.tree().Find(PageAt(8).value()));
-      mm.Begin();
-      mm.Unmap(*second);
-      mm.End();
-      world.Free(*second);
-      mm.Put();
-      world.End();
-    });
-  });
+  Explored(RecycledInTheMm);
   ExpectSeen({LeaveReason::kNone, LeaveReason::kNoVma, RefusalOfMarked()});
   if (GetParam() == Lock::kCount) ExpectSeen({LeaveReason::kRangeMoved});
   EXPECT_TRUE(seen_.missed) << "no schedule met the VMA detached";
 }
 
 TEST_P(VmaLockExploredTest, ASlotRecycledForAnotherMmIsLeftAloneEvenIfThatMmGoes) {
-  Explored([this](Execution& run, World& world) {
-    VmaTestOwner& mm = world.NewOwner();
-    VmaTestOwner& other = world.NewOwner();
-    Vma& vma = mm.MapAlone(0, 4);
-    run.Spawn("reader", [this, &world, &mm] { world.Read(mm, 3, seen_); });
-    run.Spawn("writer", [&world, &mm, &other, &vma] {
-      mm.Begin();
-      mm.Unmap(vma);
-      mm.End();
-      world.Free(vma);
-      // The other mm's whole life: its teardown waits for a reader's count, and its memory goes.
-      Vma& recycled = other.MapAlone(0, 4);
-      other.Begin();
-      other.Unmap(recycled);
-      other.End();
-      world.Free(recycled);
-      other.Put();
-    });
-    run.AtEnd([&world, &mm] {
-      mm.Put();
-      world.End();
-    });
-  });
+  Explored(RecycledInAnotherMm);
   ExpectSeen({LeaveReason::kNone, LeaveReason::kNoVma, RefusalOfMarked()});
   if (GetParam() == Lock::kCount) ExpectSeen({LeaveReason::kOtherMm});
 }
 
-TEST_P(VmaLockExploredTest, TwoReadersAndAWriterThatReplacesTheVma) {
-  Explored([this](Execution& run, World& world) {
-    VmaTestOwner& mm = world.NewOwner();
-    Vma& vma = mm.MapAlone(0, 2);
-    for (const uint64_t page : {0, 1}) {
-      run.Spawn("reader", [this, &world, &mm, page] { world.Read(mm, page, seen_); });
-    }
-    run.Spawn("writer", [&mm, &vma] {
-      mm.Begin();
-      mm.Mark(vma);
-      vma.SetRange(PageRange(0, 1), PageIndex(0));
-      vma.SetRange(PageRange(0, 2), PageIndex(0));
-      mm.End();
-    });
-    run.AtEnd([&world, &mm, &vma] {
-      mm.Begin();
-      mm.Unmap(vma);
-      mm.End();
-      world.Free(vma);
-      mm.Put();
-      world.End();
-    });
-  });
+TEST_P(VmaLockExploredTest, TwoReadersBesideAMarkAreEachInsideBeforeItOrKeptOut) {
+  Explored(TwoReadersBesideAMark);
   ExpectSeen({LeaveReason::kNone, RefusalOfMarked()});
+}
+
+// -- Mutants: that a search is clean means something only if it would find these ------------------
+
+TEST(VmaLockMutantTest, ARangeLookedAtBeforeTheCountAloneIsFound) {
+  Seen seen;
+  EXPECT_TRUE(Search(Lock::kCount, BesideAShrink, seen, Mutant::kM5).finding.has_value());
+}
+
+TEST(VmaLockMutantTest, AWakeUpOfAnMmThatIsNotPinnedIsFound) {
+  // Three preemptions: the reader counts, the other mm's writer sees the count, the reader drops
+  // it, the writer sees that and ends the mm, and the reader wakes whoever waits there.
+  constexpr uint32_t kBound = 3;
+  Seen seen;
+  EXPECT_TRUE(Search(Lock::kCount, TheOtherMmGoes, seen, Mutant::kM4, kBound).finding.has_value());
+  const SearchResult right = Search(Lock::kCount, TheOtherMmGoes, seen, Mutant::kNone, kBound);
+  EXPECT_TRUE(right.complete);
+  if (right.finding.has_value()) ADD_FAILURE() << right.finding->table;
+  EXPECT_TRUE(seen.reasons.contains(LeaveReason::kOtherMm));
+}
+
+TEST(VmaLockMutantTest, ADetachedVmaTakenForOneOfTheTreeIsFound) {
+  Seen seen;
+  EXPECT_TRUE(Search(Lock::kSemHeld, RecycledInTheMm, seen, Mutant::kM19).finding.has_value());
 }
 
 std::string NameOf(Lock lock) {
