@@ -8,7 +8,6 @@
 // B21).
 #include "core/vma/vma.h"
 
-#include <atomic>
 #include <memory>
 #include <new>
 
