@@ -33,8 +33,9 @@ void Vma::Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mappin
   SetFlags(flags);
   SetMapping(mapping);
   SetAnonVma(nullptr);
-  // Relaxed: no section is called so, and who finds the slot detached looks no further.
-  lock_sequence_.Store(UINT64_MAX, kRelaxed);
+  // No section is called so, for they are odd; at worst it is the mm's sequence between two of
+  // them, and a reader goes elsewhere (B21). Relaxed: who finds the slot detached looks no further.
+  lock_sequence_.Store(UINT64_MAX - 1, kRelaxed);
   owner_.Store(&owner, kRelaxed);  // relaxed: Attach comes before anybody may count
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/sync/lock_stats.h"
 #include "tests/core/mm/fault_ladder.h"
 #include "tests/core/mm/fault_options_list.h"
 #include "tests/core/mm/mm_fixture.h"
@@ -38,11 +39,12 @@ struct SchemeMachine {
 /// An mm with the options under test; `mm` is a fork's child if the case made one.
 struct SchemeWorld {
   SchemeWorld(SchemeMachine& machine, const FaultOptions& options,
-              uint64_t fault_around_bytes = kPageSize)
+              uint64_t fault_around_bytes = kPageSize, uint64_t first_sequence = 0)
       : world(machine.world),
         file(machine.file),
         mm(&world.NewMm({.fault = options,
                          .extra_duties = kExtraDuties,
+                         .first_sequence = first_sequence,
                          .fault_around_bytes = fault_around_bytes})) {}
   ~SchemeWorld() {
     world.DropAll();
@@ -343,8 +345,8 @@ INSTANTIATE_TEST_SUITE_P(Schemes, VmaLockCountersTest,
 /// Writes down what each step of one script does, with what a program and /proc can tell.
 class Script {
  public:
-  Script(SchemeMachine& machine, const FaultOptions& options)
-      : w_(machine, options, /*fault_around_bytes=*/16 * kPageSize) {}
+  Script(SchemeMachine& machine, const FaultOptions& options, uint64_t first_sequence = 0)
+      : w_(machine, options, /*fault_around_bytes=*/16 * kPageSize, first_sequence) {}
 
   std::vector<std::string> Run() {
     AnonymousMemory();
@@ -353,6 +355,11 @@ class Script {
     Forks();
     w_.mm->Validate();
     return std::move(lines_);
+  }
+
+  /// Where the parent's faults ended, and why they left other rungs.
+  [[nodiscard]] std::string Ladder() const {
+    return LadderBetween({}, w_.mm->fault_stats().Snapshot());
   }
 
  private:
@@ -474,6 +481,47 @@ TEST_P(FaultSchemeTest, AProgramCannotTellSchemeAndPoliciesApart) {
     EXPECT_EQ(Script(machine, options).Run(), expected);
     if (HasFailure()) break;
   }
+}
+
+TEST_P(FaultSchemeTest, SequencesBeyond32BitsChangeNothing) {
+  SchemeMachine machine;
+  Script plain(machine, DefaultsOf(GetParam()));
+  const std::vector<std::string> expected = plain.Run();
+  for (const uint64_t border : {1ull << 31, 1ull << 32, 1ull << 33, 1ull << 63}) {
+    for (const uint64_t before : {0, 2, 8, 20}) {
+      SCOPED_TRACE(border - before);
+      Script script(machine, DefaultsOf(GetParam()), border - before);
+      EXPECT_EQ(script.Run(), expected);
+      EXPECT_EQ(script.Ladder(), plain.Ladder());
+    }
+  }
+}
+
+TEST_P(FaultSchemeTest, TheEndOfTheSequenceIsNotSeenByAProgram) {
+  SchemeMachine machine;
+  const std::vector<std::string> expected = Script(machine, DefaultsOf(GetParam())).Run();
+  for (uint64_t before = 1; before < 60; before += 2) {
+    SCOPED_TRACE(before);
+    EXPECT_EQ(Script(machine, DefaultsOf(GetParam()), UINT64_MAX - before).Run(), expected);
+  }
+}
+
+TEST_P(FaultSchemeTest, OperationsMarkAnyNumberOfVmas) {
+  // More than lockdep's chain of held locks has room for; it watches.
+  SetLockdep(true);
+  {
+    SchemeMachine machine;
+    SchemeWorld w(machine, DefaultsOf(GetParam()));
+    for (int64_t i = 0; i < 100; ++i) w.Map(2 * i, 1, i % 2 == 0 ? kRw : kR);
+    EXPECT_EQ(w.mm->map_count(), 100u);
+    EXPECT_EQ(w.Fault(2, kRead), "ok");
+    Mm& child = w.world.Fork(*w.mm);
+    EXPECT_EQ(child.map_count(), 100u);
+    EXPECT_EQ(Why(w.mm->Munmap(At(0), Pages(200))), "ok");
+    EXPECT_EQ(w.mm->map_count(), 0u);
+    EXPECT_TRUE(child.Touch(At(2), kRead).ok());
+  }
+  SetLockdep(false);
 }
 
 INSTANTIATE_TEST_SUITE_P(Schemes, FaultSchemeTest, testing::ValuesIn(AllSchemes()),

@@ -4,11 +4,14 @@
 // mm is valid, and memory as a program sees it is what it was, or what the operation makes of it,
 // or between the two in the way that the case's Progress allows. At the end nothing has leaked.
 //
+// Under one locking scheme of each kind: who may not sleep fails where others do not, and goes on.
+//
 // Linux leaves the same: what fails half-way has done whole VMAs from the lowest address on, and
 // splits, which a program cannot see.
 
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/core/mm/page_state.h"
@@ -320,11 +323,18 @@ std::vector<Case> AllCases() {
   return all;
 }
 
-class MmOutOfMemoryTest : public testing::TestWithParam<Case> {
+class MmOutOfMemoryTest : public testing::TestWithParam<std::tuple<SchemeName, Case>> {
  protected:
+  [[nodiscard]] static const Case& operation() { return std::get<Case>(GetParam()); }
+  /// Of the scheme that the operation runs under.
+  Mm& NewMm() {
+    const SchemeName scheme = std::get<SchemeName>(GetParam());
+    return world_.NewMm({.fault = DefaultsOf(scheme), .extra_duties = kExtraDuties});
+  }
+
   MmOutOfMemoryTest() : file_(world_.NewFile(16)) {
     before_ = StateAfter([](Trial&) { return "ok"; });
-    after_ = StateAfter(GetParam().run);
+    after_ = StateAfter(operation().run);
   }
   void TearDown() override { world_.End(); }
 
@@ -332,24 +342,24 @@ class MmOutOfMemoryTest : public testing::TestWithParam<Case> {
   bool FailsAt(uint64_t nth, FailPoints::Mode mode) {
     SCOPED_TRACE("allocation " + std::to_string(nth) +
                  (mode == FailPoints::Mode::kOnce ? " once" : " for ever"));
-    Trial trial{world_, world_.NewMm(), file_};
-    GetParam().prepare(trial);
+    Trial trial{world_, NewMm(), file_};
+    operation().prepare(trial);
     const std::set<int64_t> boundaries = BoundariesOf(trial.mm);
     FailPoints& points = world_.machine().fail_points();
     points.Arm(nth, mode);
-    const std::string result = GetParam().run(trial);
+    const std::string result = operation().run(trial);
     const bool failed = points.failed() != 0;
     points.Disarm();
     trial.mm.Validate();
     const MemoryState now = StateOf(trial.mm);
-    if (GetParam().progress == Progress::kMove) {
+    if (operation().progress == Progress::kMove) {
       CheckMove(result, now, boundaries);
     } else {
       CheckProgress(result, now, boundaries);
     }
     if (result != "ok") {
       EXPECT_TRUE(failed) << result;
-      EXPECT_NE(GetParam().error.find(result), std::string::npos) << result;
+      EXPECT_NE(operation().error.find(result), std::string::npos) << result;
     }
     Forget();
     return failed;
@@ -357,8 +367,8 @@ class MmOutOfMemoryTest : public testing::TestWithParam<Case> {
 
  private:
   MemoryState StateAfter(const std::function<std::string(Trial&)>& run) {
-    Trial trial{world_, world_.NewMm(), file_};
-    GetParam().prepare(trial);
+    Trial trial{world_, NewMm(), file_};
+    operation().prepare(trial);
     EXPECT_EQ(run(trial), "ok");
     const MemoryState state = StateOf(trial.mm);
     Forget();
@@ -373,7 +383,7 @@ class MmOutOfMemoryTest : public testing::TestWithParam<Case> {
 
   void CheckProgress(const std::string& result, const MemoryState& now,
                      const std::set<int64_t>& boundaries) const {
-    const Progress progress = GetParam().progress;
+    const Progress progress = operation().progress;
     // Changed pages end at `end`: the first one that is as it was and should not be.
     int64_t end = INT64_MAX;
     bool in_order = true;
@@ -419,7 +429,7 @@ class MmOutOfMemoryTest : public testing::TestWithParam<Case> {
   /// empty for the same reason.
   void CheckMove(const std::string& result, const MemoryState& now,
                  const std::set<int64_t>& boundaries) const {
-    const Case& c = GetParam();
+    const Case& c = operation();
     bool moved = true;
     for (int64_t from = c.from; from < c.from + c.pages; ++from) {
       const int64_t to = from - c.from + c.to;
@@ -467,12 +477,20 @@ TEST_P(MmOutOfMemoryTest, LeavesWhatItFoundOrWholeSteps) {
   for (const auto mode : {FailPoints::Mode::kOnce, FailPoints::Mode::kForEver}) {
     uint64_t nth = 1;
     while (FailsAt(nth, mode) && !HasFailure()) ++nth;
-    EXPECT_GE(nth - 1, GetParam().least);
+    EXPECT_GE(nth - 1, operation().least);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Operations, MmOutOfMemoryTest, testing::ValuesIn(AllCases()),
-                         [](const auto& c) { return c.param.name; });
+/// One scheme of each kind: faults under mmap_lock, under a lock of the VMA, and without.
+INSTANTIATE_TEST_SUITE_P(Operations, MmOutOfMemoryTest,
+                         testing::Combine(testing::Values(SchemeName::kMmapLock,
+                                                          SchemeName::kVmaRefcnt,
+                                                          SchemeName::kRcuContinue),
+                                          testing::ValuesIn(AllCases())),
+                         [](const auto& test) {
+                           return std::string(Name(std::get<SchemeName>(test.param))) + "_" +
+                                  std::get<Case>(test.param).name;
+                         });
 
 }  // namespace
 }  // namespace faultline

@@ -8,6 +8,8 @@
 
 #include <array>
 #include <optional>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -37,11 +39,11 @@ rc::Gen<std::vector<NaiveOp>> Operations() {
 /// Processes on both sides.
 class Family {
  public:
-  explicit Family(PageContents contents) : world_(OptionsFor(contents)) {
+  Family(PageContents contents, SchemeName scheme) : world_(OptionsFor(contents)) {
     file_ = &world_.NewFile(kModelFilePages);
     auto object = std::make_shared<NaiveObject>();
     for (uint64_t i = 0; i < kModelFilePages; ++i) object->words.push_back(1000 + i);
-    mms_[0] = &world_.NewMm();
+    mms_[0] = &world_.NewMm({.fault = DefaultsOf(scheme), .extra_duties = kExtraDuties});
     models_[0].emplace(object);
   }
 
@@ -112,15 +114,16 @@ class Family {
   uint64_t succeeded_ = 0;
 };
 
-class MmPropertyTest : public testing::TestWithParam<PageContents> {};
+class MmPropertyTest : public testing::TestWithParam<std::tuple<PageContents, SchemeName>> {};
 
 TEST_P(MmPropertyTest, DoesWhatTheNaiveModelDoes) {
+  const auto [contents, scheme] = GetParam();
   uint64_t applied = 0;
   uint64_t succeeded = 0;
   // check() prints seed and configuration on failure; it is reproduced through RC_PARAMS.
   const bool holds = rc::check("Mm agrees with the naive model", [&] {
     const std::vector<NaiveOp> ops = *Operations();
-    Family family(GetParam());
+    Family family(contents, scheme);
     for (const NaiveOp& op : ops) family.Apply(op);
     family.End();
     applied += family.applied();
@@ -134,11 +137,17 @@ TEST_P(MmPropertyTest, DoesWhatTheNaiveModelDoes) {
   RecordProperty("succeeded", std::to_string(succeeded));
 }
 
-INSTANTIATE_TEST_SUITE_P(Contents, MmPropertyTest,
-                         testing::Values(PageContents::kBytes, PageContents::kTag),
-                         [](const auto& contents) {
-                           return contents.param == PageContents::kTag ? "Tag" : "Bytes";
-                         });
+/// One scheme of each kind: faults under mmap_lock, under a lock of the VMA, and without.
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, MmPropertyTest,
+    testing::Values(std::tuple(PageContents::kBytes, SchemeName::kMmapLock),
+                    std::tuple(PageContents::kTag, SchemeName::kMmapLock),
+                    std::tuple(PageContents::kBytes, SchemeName::kVmaRefcnt),
+                    std::tuple(PageContents::kBytes, SchemeName::kRcuContinue)),
+    [](const auto& test) {
+      const bool is_tag = std::get<PageContents>(test.param) == PageContents::kTag;
+      return std::string(Name(std::get<SchemeName>(test.param))) + (is_tag ? "_tag" : "_bytes");
+    });
 
 }  // namespace
 }  // namespace faultline

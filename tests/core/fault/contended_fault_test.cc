@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The first anonymous write of a VMA while somebody else holds mmap_lock for write, under each
+// scheme, on real threads: under the VMA's lock mmap_lock may only be tried (B4, B28), so the fault
+// leaves it, which Linux counts as RETRY (B17), and waits for mmap_lock with nothing held. Its
+// event says so.
+//
+// That it waits is asked of the kernel (test_thread.h), so nothing here depends on time.
+
+#include <string>
+
+#include "tests/core/fault/fault_test_base.h"
+#include "tests/core/mm/fault_ladder.h"
+#include "tests/core/sync/test_thread.h"
+
+namespace faultline {
+namespace {
+
+class ContendedFaultTest : public FaultTestBase, public testing::WithParamInterface<SchemeName> {
+ protected:
+  /// Rungs in the ladder's order. What fails to upgrade for want of mmap_lock tries once more to
+  /// begin under the VMA's lock.
+  static std::string Expected() {
+    switch (GetParam()) {
+      case SchemeName::kMmapLock:
+        return "mmap_lock";
+      case SchemeName::kSpfMmSeq:
+      case SchemeName::kSpfVmaSeq:
+        return "validated no_anon_vma, mmap_lock";
+      case SchemeName::kRcuRestart:
+        return "validated no_anon_vma, vma_lock no_anon_vma, mmap_lock";
+      case SchemeName::kRcuContinue:
+        return "validated no_anon_vma, vma_lock no_anon_vma x2, mmap_lock";
+      default:
+        return "vma_lock no_anon_vma, mmap_lock";
+    }
+  }
+  static int64_t ExpectedRetries() {
+    switch (GetParam()) {
+      case SchemeName::kMmapLock:
+      case SchemeName::kSpfMmSeq:
+      case SchemeName::kSpfVmaSeq:
+        return 0;
+      case SchemeName::kRcuContinue:
+        return 2;
+      default:
+        return 1;
+    }
+  }
+};
+
+TEST_P(ContendedFaultTest, AFirstAnonWriteLeavesTheVmaLockAndWaitsForMmapLock) {
+  FaultTarget& target = mm_->target();
+  mm_->Map(kBase, 8, kPrivateReadWrite);
+  // Upper tables, which spf_* leave to others.
+  ASSERT_EQ(mm_->Fault(Page(7), kRead), 0u);
+  target.options = DefaultsOf(GetParam());
+  target.stats.Reset();
+
+  FaultEventRing ring(1);
+  FaultOutcome outcome = fault_bit::kOom;
+  WriteHolder<RwSem<LockRank::kMmapLock>> holder(target.mmap_lock);
+  TestThread fault([&] {
+    const FaultRecording recording(&ring);
+    outcome = FaultFunctionOf(GetParam())(target, {.addr = Page(0), .access = kWrite});
+  });
+  fault.AwaitParked();
+  EXPECT_EQ(target.stats.Snapshot().Ended(), 0);
+  holder.LetGo();
+  fault.Join();
+
+  EXPECT_EQ(outcome, 0u);
+  const FaultStatsSnapshot stats = target.stats.Snapshot();
+  EXPECT_EQ(LadderBetween({}, stats), Expected());
+  EXPECT_EQ(stats.Count(FaultCounter::kVmaLockRetry), ExpectedRetries());
+  EXPECT_EQ(stats.Count(FaultCounter::kVmaLockAbort), 0);
+  const auto events = ring.Take().records;
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].waited_for, LockRank::kMmapLock);
+  EXPECT_EQ(events[0].holder, holder.id());
+  EXPECT_TRUE(mm_->EntryAt(Page(0)).writable());
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemes, ContendedFaultTest, testing::ValuesIn(AllSchemes()),
+                         [](const auto& test) { return std::string(Name(test.param)); });
+
+}  // namespace
+}  // namespace faultline
