@@ -56,7 +56,7 @@ struct SchemeWorld {
   SchemeWorld(const SchemeWorld&) = delete;
   SchemeWorld& operator=(const SchemeWorld&) = delete;
 
-  void Map(int64_t page, uint64_t pages, uint64_t prot = kRw, uint64_t flags = kAnonFixed) {
+  void Map(int64_t page, uint64_t pages, uint64_t prot = kRw, uint64_t flags = kAnonFixed) const {
     const bool is_file = (flags & kMapAnonymous) == 0;
     ASSERT_EQ(Why(mm->Mmap({.addr = At(page),
                             .length = Pages(pages),
@@ -74,7 +74,8 @@ struct SchemeWorld {
     ASSERT_EQ(Why(mm->Touch(At(22), kRead)), "ok");
     ASSERT_EQ(Why(mm->Munmap(At(20), Pages(1))), "ok");
   }
-  std::string Fault(int64_t page, AccessKind access, FaultMode mode = FaultMode::kUser) {
+  [[nodiscard]] std::string Fault(int64_t page, AccessKind access,
+                                  FaultMode mode = FaultMode::kUser) const {
     return Why(mm->Fault({.addr = At(page), .access = access, .mode = mode}));
   }
 
