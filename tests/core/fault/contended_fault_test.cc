@@ -5,6 +5,8 @@
 // leaves it, which Linux counts as RETRY (B17), and waits for mmap_lock with nothing held. Its
 // event says so.
 //
+// A task that is killed meanwhile stops waiting, and its fault has ended, too.
+//
 // That it waits is asked of the kernel (test_thread.h), so nothing here depends on time.
 
 #include <string>
@@ -79,6 +81,36 @@ TEST_P(ContendedFaultTest, AFirstAnonWriteLeavesTheVmaLockAndWaitsForMmapLock) {
   EXPECT_EQ(events[0].waited_for, LockRank::kMmapLock);
   EXPECT_EQ(events[0].holder, holder.id());
   EXPECT_TRUE(mm_->EntryAt(Page(0)).writable());
+}
+
+TEST_P(ContendedFaultTest, AKilledFaultHasEndedAndSaysThatItNeverGotTheLock) {
+  FaultTarget& target = mm_->target();
+  mm_->Map(kBase, 8, kPrivateReadWrite);
+  target.options = DefaultsOf(GetParam());
+
+  FaultEventRing ring(1);
+  FaultOutcome outcome = 0;
+  WriteHolder<RwSem<LockRank::kMmapLock>> holder(target.mmap_lock);
+  TestThread fault([&] {
+    const FaultRecording recording(&ring);
+    const FaultRequest request{
+        .addr = Page(0), .access = kWrite, .mode = FaultMode::kKernel};  // to mmap_lock at once
+    outcome = FaultFunctionOf(GetParam())(target, request);
+    CurrentTask().ClearKill();
+  });
+  fault.AwaitParked();
+  fault.task().Kill();
+  fault.Join();
+
+  EXPECT_EQ(outcome, fault_bit::kKilled);
+  EXPECT_EQ(target.stats.Snapshot().Ended(), 1);
+  EXPECT_EQ(target.stats.Snapshot().Succeeded(FaultRung::kMmapLock), 1);
+  const auto events = ring.Take().records;
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_TRUE(events[0].rungs.empty());
+  EXPECT_EQ(events[0].reason(FaultRung::kMmapLock), LeaveReason::kKilled);
+  EXPECT_EQ(events[0].outcome, fault_bit::kKilled);
+  EXPECT_TRUE(mm_->EntryAt(Page(0)).none());
 }
 
 INSTANTIATE_TEST_SUITE_P(Schemes, ContendedFaultTest, testing::ValuesIn(AllSchemes()),

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,8 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 template <class Enum>
 [[nodiscard]] std::vector<Enum> AllOf() {
-  std::vector<Enum> all;
-  for (int i = 0; i < static_cast<int>(Enum::kCount); ++i) all.push_back(static_cast<Enum>(i));
+  std::vector<Enum> all(static_cast<size_t>(Enum::kCount));
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Enum>(i);
   return all;
 }
 

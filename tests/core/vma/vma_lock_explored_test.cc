@@ -53,7 +53,7 @@ struct World : RcuHead {
   }
 
   /// One reader of `mm`: looks twice while it holds.
-  void Read(VmaTestOwner& mm, uint64_t page, Seen& seen) {
+  void Read(VmaTestOwner& mm, uint64_t page, Seen& seen) const {
     uint32_t misses = 0;
     const RwsemForm form =
         lock == Lock::kSemHeld ? RwsemForm::kHeldBySection : RwsemForm::kWithSequence;

@@ -264,8 +264,8 @@ TEST_P(VmaRwsemTest, AMarkKeepsReadersOutUntilTheSectionEnds) {
 TEST_P(VmaRwsemTest, AnyNumberOfVmasIsMarkedAtOnce) {
   // More than lockdep's chain of held locks has room for.
   constexpr uint64_t kVmas = 200;
-  std::vector<Vma*> vmas;
-  for (uint64_t i = 0; i < kVmas; ++i) vmas.push_back(&mm_.MapAlone(2 * i, 1));
+  std::array<Vma*, kVmas> vmas{};
+  for (uint64_t i = 0; i < kVmas; ++i) vmas[i] = &mm_.MapAlone(2 * i, 1);
   mm_.Begin();
   for (Vma* vma : vmas) mm_.Mark(*vma);
   for (uint64_t i = 0; i < kVmas; ++i) EXPECT_EQ(Lock(2 * i).reason, RefusalOfMarked());
