@@ -26,6 +26,9 @@ constexpr std::array kRwsemOnly = {kVmaRwsem};
 constexpr std::array kRefcntAndRcu = {kVmaRefcnt, kRcuRestart, kRcuContinue};
 constexpr std::array kRcuOnly = {kRcuRestart, kRcuContinue};
 constexpr std::array kVmaLocks = {kVmaRwsem, kVmaLock, kVmaRefcnt};
+constexpr std::array kSpf = {kSpfMmSeq, kSpfVmaSeq};
+constexpr std::array kAllButSpf = {kMmapLock,  kVmaRwsem,   kVmaLock,
+                                   kVmaRefcnt, kRcuRestart, kRcuContinue};
 constexpr std::array kLockFree = {kSpfMmSeq, kSpfVmaSeq, kRcuRestart, kRcuContinue};
 constexpr std::array kPerVma = {kVmaRwsem,  kVmaLock,    kVmaRefcnt,
                                 kSpfVmaSeq, kRcuRestart, kRcuContinue};
@@ -51,9 +54,10 @@ const std::array kRows = {
     Row{Mutant::kM5, "fault_vs_recycle", kRefcntAndRcu},
     Row{Mutant::kM6, "fault_vs_replace_cold", kRefcntAndRcu},
     Row{Mutant::kM7, "stack_vs_fault_warm", kLockFree},
-    Row{Mutant::kM8, "fault_vs_munmap_upper", kRcuOnly},
+    Row{Mutant::kM8, "fault_vs_munmap_cold", kRcuOnly},
     Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocAll},
-    Row{Mutant::kM9, "fault_vs_munmap_cold", kEvery, TableAlloc::kPreallocMissing},
+    Row{Mutant::kM9, "fault_vs_munmap_cold", kAllButSpf, TableAlloc::kPreallocMissing},
+    Row{Mutant::kM9, "fault_vs_munmap_pte_table", kSpf, TableAlloc::kPreallocMissing},
     Row{Mutant::kM10, "fault_vs_fault_first", kVmaLocksAndRcu},
     Row{Mutant::kM13, "stack_vs_munmap_table", kVmaLocks},
     Row{Mutant::kM14, "fault_vs_mmap_merge", kVmaLocksAndRcu},

@@ -247,8 +247,16 @@ std::vector<FaultScenario> BesideRecycling() {
          world.Unmap(0, 1);
          world.MapInOther(0);
        },
-       {{"lookup", [](World& world) { world.CountRemembered(); }},
-        {"exit", [](World& world) { world.EndOther(); }}}},
+       {{"lookup",
+         [](World& world) {
+           world.CountRemembered();
+           (void)world.Told();
+         }},
+        {"exit",
+         [](World& world) {
+           world.EndOther();
+           world.Tell(1);
+         }}}},
       {"fault_vs_recycle_two",
        "the same, the other mm being a task of its own",
        [](World& world) {

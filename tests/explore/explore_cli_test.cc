@@ -321,7 +321,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadUsage{"--policy=nope", "--policy: policy 'nope'", "allowed, one of each: eager"},
         BadUsage{"--policy=eager,eager", "--policy: policy 'eager'", "given before"},
         BadUsage{"--scheme=spf_mm_seq --policy=eager", "--policy: 'eager' with scheme spf_mm_seq",
-                 "allowed: prealloc_all"},
+                 "allowed for spf_mm_seq: prealloc_all"},
         BadUsage{"--policy=rcu_implies_nowait", "--policy: 'rcu_implies_nowait'",
                  "needs depth_known"},
         BadUsage{"--campaign=short", "--campaign: 'short'", "allowed: pairwise, long"},
