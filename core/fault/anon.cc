@@ -29,8 +29,7 @@ void InstallAnon(FaultTarget& target, const VmaView& view, LockedPte& pte, VirtA
   // Relaxed: nobody else can reach the folio; the entry that leads to it is stored with release.
   owner.anon_vma.Store(view.anon_vma, kRelaxed);
   owner.index.Store(view.IndexOf(page).value(), kRelaxed);
-  folio->Set(kFolioAnonExclusive);
-  folio->AddMapping();
+  folio->InitMapping(kFolioAnonExclusive);
   const Pfn pfn = target.frames.PfnOf(folio.Release());
   pte.Store(Entry::Of(pfn, view.WritableBits() | Entry::kDirty));
 }

@@ -193,6 +193,8 @@ FaultOutcome WireTable(FaultTarget& target, typename S::Hold& hold, EntryRef at,
 template <FaultScheme S>
 FaultOutcome WalkTo(TableLevel bottom, FaultTarget& target, typename S::Hold& hold,
                     TableStock& stock, WalkState& walk) {
+  // Still good where an earlier step walked: a walk that was suspended begins anew by itself.
+  if (walk.pmd && walk.pmd.Load().present()) return 0;
   while (true) {
     // From the root each time: the walk may have been suspended.
     const PageTables::Descent descent = target.tables.Descend(walk.page);

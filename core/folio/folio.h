@@ -80,6 +80,12 @@ class Folio {
   /// hint without the locks of all.
   [[nodiscard]] int32_t mapcount() const { return mapcount_.Load(kRelaxed); }
   void AddMapping() { mapcount_.FetchAdd(1, kRelaxed); }  // relaxed: the page-table lock orders
+  /// The first mapping of a page that nobody else can reach yet, which gets `flags` and no others.
+  void InitMapping(uint32_t flags) {
+    // Relaxed, both: the entry that leads here is stored with release.
+    flags_.Store(flags, kRelaxed);
+    mapcount_.Store(1, kRelaxed);
+  }
   void RemoveMapping() {
     const int32_t before = mapcount_.FetchSub(1, kRelaxed);  // relaxed: as above
     MM_DCHECK_GT(before, 0);

@@ -10,6 +10,7 @@
 #include "core/folio/frame_allocator.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -134,8 +135,14 @@ Result<Folio*> FrameAllocator::TryAgain(FrameUse use, uint64_t mark, SourceLoc w
 Folio* FrameAllocator::TakeFrame(CpuList& list) {
   {
     const LockGuard guard(list.lock);
-    if (list.count != 0) [[likely]]
-      return list.frames[--list.count];
+    if (list.count != 0) [[likely]] {
+      Folio* const taken = list.frames[--list.count];
+      // The next one's line, which nobody has used for long, comes while this one is put to use.
+      // Without that the first locked instruction behind waits for the stores to it: a third of a
+      // fault.
+      if (list.count != 0) __builtin_prefetch(list.frames[list.count - 1], /*write=*/1);
+      return taken;
+    }
   }
   return TakeFromBuddy(list);
 }
@@ -156,6 +163,11 @@ Folio* FrameAllocator::TakeFromBuddy(CpuList& list) {
 Folio* FrameAllocator::RefillLocked(CpuList& list) {
   const LockGuard guard(list.lock);
   if (list.count == 0) {
+    // In one piece if there is one: what is done here is done under the lock that all CPUs share.
+    const auto order = static_cast<uint32_t>(std::bit_width(batch_)) - 1;
+    if (Folio* const block = buddy_.TakeLocked(order)) {
+      for (; list.count < (1u << order); ++list.count) list.frames[list.count] = block + list.count;
+    }
     while (list.count < batch_) {
       Folio* folio = buddy_.TakeLocked(0);
       if (folio == nullptr) break;

@@ -25,7 +25,7 @@ void Vma::Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mappin
   ListNode<OnRemoval>::Reinitialize();
   new (&list_.chained) Chained;
   std::construct_at(&rwsem_);
-  next_held_ = nullptr;
+  next_marked_ = nullptr;
   // Whoever still copies the slot as what it was, and sees a field of what it becomes, sees the
   // sequence of its detachment, too. Pairs with the fence of a reader's second look.
   SeqCount::WriteFence();
@@ -41,18 +41,18 @@ void Vma::Init(VmaOwner& owner, VirtRange range, VmaFlags flags, Mapping* mappin
 
 void Vma::Attach() {
   MM_DCHECK(is_detached());
-  BumpSequence();
+  BumpSequence(2);
   VmaRefcnt::Attach(*this);
 }
 
 void Vma::Detach() {
   VmaRefcnt::Detach(*this);
-  BumpSequence();
+  BumpSequence(2);
 }
 
-void Vma::BumpSequence() {
+void Vma::BumpSequence(uint64_t by) {
   // Relaxed: only the one writer changes it.
-  sequence_.Store(sequence_.Load(kRelaxed) + 1, kRelease);  // pairs with sequence()
+  sequence_.Store(sequence_.Load(kRelaxed) + by, kRelease);  // pairs with sequence()
   // What is changed next stays behind the new count, as in SeqCount::WriteBegin.
   SeqCount::WriteFence();
 }

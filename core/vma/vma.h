@@ -79,7 +79,8 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
 
   /// The mm that it was made for last, which may be gone if the VMA is detached.
   [[nodiscard]] VmaOwner* owner() const { return owner_.Load(kRelaxed); }
-  /// Counts marks, attachments and detachments. Acquire: pairs with BumpSequence.
+  /// Grows with marks and their ends, attachments and detachments; odd while marked, if that is a
+  /// duty of the writer's (kDutyBumpVma). Acquire: pairs with BumpSequence.
   [[nodiscard]] uint64_t sequence() const { return sequence_.Load(kAcquire); }
   /// The mm's sequence when it was last marked. Acquire: pairs with VmaMarks::Mark.
   [[nodiscard]] uint64_t lock_sequence() const { return lock_sequence_.Load(kAcquire); }
@@ -127,7 +128,7 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
   friend class VmaRwsem;
 
   /// Tells validating readers that something changes (B21). By the one writer.
-  void BumpSequence();
+  void BumpSequence(uint64_t by);
 
   /// While it lives: its chains. When it is on its way to the slab: what RCU needs.
   struct Chained {
@@ -159,7 +160,7 @@ class alignas(64) Vma : public ListNode<InMapping>, public ListNode<OnRemoval> {
   alignas(64) RwSem<LockRank::kVmaLock> rwsem_;
   Atomic<uint32_t> refcnt_{0};
   Atomic<uint64_t> lock_sequence_{0};
-  Vma* next_held_ = nullptr;  ///< whose rwsem the same writer holds until its section ends
+  Vma* next_marked_ = nullptr;  ///< another one that the same section has marked
 };
 static_assert(kModelled || sizeof(Vma) <= 192);
 

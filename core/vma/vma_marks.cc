@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Marking a VMA, duty by duty; see vma_marks.h. Order: readers that hold the VMA have left before
-// the lock sequence tells those to come; copies are made invalid last, since a copier looks at the
-// lock sequence once and compares the VMA's own sequence from then on.
+// the lock sequence tells those to come; copies are made invalid last. The VMA's own sequence is
+// odd from then to the end of the section, so that who copies reads nothing of the mm, whose
+// sequence every writer writes.
 #include "core/vma/vma_marks.h"
 
 #include "core/vma/vma_refcnt.h"
@@ -17,21 +18,23 @@ void VmaMarks::Mark(Vma& vma) {
   if ((duties_ & (kDutyPassRwsem | kDutyHoldRwsem)) != 0) vma.rwsem_.LockUnderOuter();
   // Release: pairs with lock_sequence(). Whoever sees the mark finds the mm's sequence odd, too.
   vma.lock_sequence_.Store(section_, kRelease);
-  if ((duties_ & kDutyHoldRwsem) != 0) {
-    vma.next_held_ = held_;
-    held_ = &vma;
-  } else if ((duties_ & kDutyPassRwsem) != 0) {
+  if ((duties_ & kDutyHoldRwsem) == 0 && (duties_ & kDutyPassRwsem) != 0) {
     vma.rwsem_.UnlockUnderOuter();
   }
   if (drain) VmaRefcnt::Leave(vma);
-  if ((duties_ & kDutyBumpVma) != 0) vma.BumpSequence();
+  if ((duties_ & kDutyBumpVma) != 0) vma.BumpSequence(1);
+  if ((duties_ & (kDutyHoldRwsem | kDutyBumpVma)) != 0) {
+    vma.next_marked_ = marked_;
+    marked_ = &vma;
+  }
 }
 
 void VmaMarks::End() {
-  while (held_ != nullptr) {
-    Vma& vma = *held_;
-    held_ = vma.next_held_;
-    vma.rwsem_.UnlockUnderOuter();
+  while (marked_ != nullptr) {
+    Vma& vma = *marked_;
+    marked_ = vma.next_marked_;
+    if ((duties_ & kDutyBumpVma) != 0) vma.BumpSequence(1);
+    if ((duties_ & kDutyHoldRwsem) != 0) vma.rwsem_.UnlockUnderOuter();
   }
 }
 

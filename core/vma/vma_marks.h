@@ -22,7 +22,7 @@ enum WriteDuty : uint32_t {
   kDutyDrainCounts = 1u << 0,  ///< waits for those who count (vma_refcnt and what falls back to it)
   kDutyPassRwsem = 1u << 1,    ///< waits for those who hold the rwsem (vma_lock)
   kDutyHoldRwsem = 1u << 2,    ///< the same, and keeps it until the section ends (vma_rwsem)
-  kDutyBumpVma = 1u << 3,      ///< makes copies of the VMA invalid (spf_vma_seq, rcu_*)
+  kDutyBumpVma = 1u << 3,      ///< makes copies of the VMA invalid (spf_vma_seq, rcu_*): see Vma
   kDutyAskHoles = 1u << 4,     ///< asks under the table's lock whether an entry is empty (M17)
   kDutyGracePeriod = 1u << 5,  ///< waits for RCU readers before entries change (B14)
 };
@@ -36,7 +36,7 @@ class VmaMarks {
  public:
   /// `mm` outlives it.
   VmaMarks(VmaOwner& mm, WriteDuties duties) : mm_(mm), duties_(duties) {}
-  ~VmaMarks() { MM_DCHECK(held_ == nullptr); }
+  ~VmaMarks() { MM_DCHECK(marked_ == nullptr); }
   VmaMarks(const VmaMarks&) = delete;
   VmaMarks& operator=(const VmaMarks&) = delete;
 
@@ -55,7 +55,7 @@ class VmaMarks {
   VmaOwner& mm_;
   const WriteDuties duties_;
   uint64_t section_ = 0;
-  Vma* held_ = nullptr;  ///< those whose rwsem is held, by next_held_
+  Vma* marked_ = nullptr;  ///< those that End has to visit, by next_marked_
 };
 
 }  // namespace faultline
