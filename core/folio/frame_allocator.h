@@ -5,7 +5,7 @@
 //
 // Single frames go through per-CPU lists that are filled from and drained to the buddy allocator in
 // batches, so that allocating and freeing on one CPU touches no shared line; the frame freed last
-// is reused first. Frames are handed out from the lowest number up, and their Folios and contents
+// is reused first. Blocks are handed out from the lowest number up, and their Folios and contents
 // are backed lazily: what was never used costs nothing, however large the machine.
 //
 // Locks: the zone lock (see buddy.h) is held while frames move between lists and buddy, so whoever

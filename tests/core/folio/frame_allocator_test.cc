@@ -57,8 +57,10 @@ TEST(FrameAllocatorTest, ANewFrameIsCleanWhateverItWasUsedFor) {
 TEST(FrameAllocatorTest, NumberAndFolioLeadToEachOther) {
   TestFrames frames(64);
   Folio& folio = **frames->Allocate(FrameUse::kAnon, Gfp::kKernel);
-  EXPECT_EQ(frames->PfnOf(folio), Pfn(1));
-  EXPECT_EQ(&frames->FolioOf(Pfn(1)), &folio);
+  const Pfn pfn = frames->PfnOf(folio);
+  EXPECT_NE(pfn, frames->zero_pfn());
+  EXPECT_EQ(&frames->FolioOf(pfn), &folio);
+  EXPECT_EQ(frames->PfnOf((&folio)[1]), pfn + 1);
   frames->Put(folio);
 }
 
