@@ -67,7 +67,7 @@ struct SchemeWorld {
               "ok");
   }
   /// The tables for the first pages, by a mapping that goes again.
-  void MakeTables() {
+  void MakeTables() const {
     Map(20, 1);
     ASSERT_EQ(Why(mm->Touch(At(20), kRead)), "ok");
     Map(22, 1);  // keeps them
