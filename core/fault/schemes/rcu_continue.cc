@@ -11,11 +11,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool RcuContinueScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold) {
-  hold.section.emplace();
-  hold.reason = CopyVma(target, request.addr, hold.note, hold.view);
-  if (hold.reason == LeaveReason::kNone) return true;
-  hold.section.reset();
-  return false;
+  return BeginWithCopy(target, request.addr, hold);
 }
 
 bool RcuContinueScheme::Upgrade(FaultTarget& target, Hold& hold, LeaveReason why) {

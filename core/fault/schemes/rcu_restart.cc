@@ -8,11 +8,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool RcuRestartScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold) {
-  hold.section.emplace();
-  hold.reason = CopyVma(target, request.addr, hold.note, hold.view);
-  if (hold.reason == LeaveReason::kNone) return true;
-  hold.section.reset();
-  return false;
+  return BeginWithCopy(target, request.addr, hold);
 }
 
 template FaultOutcome Fault<RcuRestartScheme>(FaultTarget&, const FaultRequest&);

@@ -9,11 +9,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool SpfVmaSeqScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold) {
-  hold.section.emplace();
-  hold.reason = CopyVma(target, request.addr, hold.note, hold.view);
-  if (hold.reason == LeaveReason::kNone) return true;
-  hold.section.reset();
-  return false;
+  return BeginWithCopy(target, request.addr, hold);
 }
 
 bool SpfVmaSeqScheme::Resume(FaultTarget& target, Hold& hold, WalkState& walk) {

@@ -29,4 +29,15 @@ struct VmaNote {
 [[nodiscard]] LeaveReason CopyVma(const FaultTarget& target, VirtAddr addr, VmaNote& note,
                                   VmaView& view);
 
+/// Begin of the schemes that copy: a hold with a `section` and a `note`, inside that section if
+/// true.
+template <class Hold>
+[[nodiscard]] bool BeginWithCopy(const FaultTarget& target, VirtAddr addr, Hold& hold) {
+  hold.section.emplace();
+  hold.reason = CopyVma(target, addr, hold.note, hold.view);
+  if (hold.reason == LeaveReason::kNone) return true;
+  hold.section.reset();
+  return false;
+}
+
 }  // namespace faultline

@@ -4,6 +4,7 @@
 #include "core/fault/schemes/vma_lock.h"
 
 #include "core/fault/ladder.h"
+#include "core/fault/schemes/vma_hold.h"
 #include "core/vma/vma_rwsem.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -12,12 +13,7 @@ bool VmaLockScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold
   uint32_t misses = 0;
   const HeldVma held =
       VmaRwsem::Lock(target.tree, target.mm, request.addr, RwsemForm::kWithSequence, misses);
-  if (misses != 0) target.stats.Count(FaultCounter::kVmaLockMiss, misses);
-  hold.vma = held.vma;
-  hold.reason = held.reason;
-  if (held.vma == nullptr) return false;
-  hold.view.CopyFrom(held.vma);
-  return true;
+  return TakeOver(target, hold, held, misses);
 }
 
 void VmaLockScheme::End(FaultTarget& /*target*/, Hold& hold) { VmaRwsem::Unlock(*hold.vma); }
