@@ -25,6 +25,9 @@ function(faultline_core_library folder)
     SOURCES ${ARG_SOURCES} ${ARG_NATIVE_SOURCES}
     DEPENDS ${ARG_DEPENDS}
     LIBS ${ARG_LIBS} ${ARG_NATIVE_LIBS})
+  if(FAULTLINE_NATIVE_ONLY)
+    return()
+  endif()
   _faultline_flavour("${folder}" "_modelled"
     SOURCES ${ARG_SOURCES} ${ARG_MODELLED_SOURCES}
     DEPENDS ${ARG_DEPENDS}

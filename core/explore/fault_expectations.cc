@@ -70,8 +70,6 @@ const std::array kRows = {
     Row{Mutant::kM23, "fault_vs_replace_cold", kRefcntAndRcu},
 };
 
-constexpr std::array<Mutant, 0> kNotYetInTheCode = {};
-
 FaultOptions ConfigurationOf(const Row& row, SchemeName scheme) {
   FaultOptions options = DefaultsOf(scheme);
   if (row.alloc.has_value()) options.pgtable_alloc = *row.alloc;
@@ -100,11 +98,6 @@ std::vector<std::string_view> ScenariosWithExpectations() {
   scenarios.reserve(kRows.size());
   for (const Row& row : kRows) scenarios.push_back(row.scenario);
   return scenarios;
-}
-
-bool IsInTheCode(Mutant mutant) {
-  return std::find(kNotYetInTheCode.begin(), kNotYetInTheCode.end(), mutant) ==
-         kNotYetInTheCode.end();
 }
 
 }  // namespace faultline

@@ -20,7 +20,4 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 /// The scenarios that rows are about; a test holds them against the list.
 [[nodiscard]] std::vector<std::string_view> ScenariosWithExpectations();
 
-/// False for a mutant that has a name but no code yet: nobody can find it.
-[[nodiscard]] bool IsInTheCode(Mutant mutant);
-
 }  // namespace faultline

@@ -78,11 +78,7 @@ ExitCode TableOfMutants(const ExploreOptions& options) {
     all_found = all_found && reports.back().result.finding.has_value();
     if (table.has_value()) table->Row(reports.back());
   }
-  if (options.json) {
-    absl::PrintF("%s", MutantTableJson(options, reports));
-  } else {
-    PrintMutantsWithoutCode();
-  }
+  if (options.json) absl::PrintF("%s", MutantTableJson(options, reports));
   return all_found ? ExitCode::kClean : ExitCode::kUnexpected;
 }
 

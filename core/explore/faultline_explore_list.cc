@@ -9,7 +9,6 @@
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
 
-#include "core/explore/fault_expectations.h"
 #include "core/explore/faultline_explore_json.h"
 #include "core/explore/faultline_explore_output.h"
 
@@ -98,8 +97,7 @@ void PrintList() {
   PrintScenarios(column);
   absl::PrintF("\nMutants:\n");
   for (const Mutant mutant : AllMutants()) {
-    absl::PrintF("  %-*s  %s%s\n", column, Name(mutant), Description(mutant),
-                 IsInTheCode(mutant) ? "" : " (not in the code)");
+    absl::PrintF("  %-*s  %s\n", column, Name(mutant), Description(mutant));
   }
   absl::PrintF("\nPolicies (of each kind one; --policy takes them in any order):\n");
   for (const auto& [kind, words] : AllPolicies()) {
@@ -127,9 +125,7 @@ std::string ListJson() {
   }
   json["mutants"] = Json::array();
   for (const Mutant mutant : AllMutants()) {
-    json["mutants"].push_back({{"name", Name(mutant)},
-                               {"description", Description(mutant)},
-                               {"in_the_code", IsInTheCode(mutant)}});
+    json["mutants"].push_back({{"name", Name(mutant)}, {"description", Description(mutant)}});
   }
   json["schemes"] = Json::array();
   for (const SchemeName scheme : AllSchemes()) {

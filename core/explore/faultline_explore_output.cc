@@ -13,7 +13,6 @@
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
 
-#include "core/explore/fault_expectations.h"
 #include "core/explore/faultline_explore_json.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -156,14 +155,6 @@ void MutantTable::Row(const MutantReport& report) const {
                absl::StrCat(report.result.schedules), absl::StrCat(report.schedules_total),
                outcome);
   std::fflush(stdout);
-}
-
-void PrintMutantsWithoutCode() {
-  std::vector<std::string> names;
-  for (const Mutant mutant : AllMutants()) {
-    if (!IsInTheCode(mutant)) names.emplace_back(Name(mutant));
-  }
-  if (!names.empty()) absl::PrintF("\nNot in the code: %s\n", absl::StrJoin(names, ", "));
 }
 
 std::string MutantTableJson(const ExploreOptions& options,

@@ -109,8 +109,6 @@ class MutantTable {
   int scenario_width_ = 8;
   int scheme_width_ = 6;
 };
-/// One line about the mutants that the table leaves out because nobody could find them.
-void PrintMutantsWithoutCode();
 [[nodiscard]] std::string MutantTableJson(const ExploreOptions& options,
                                           const std::vector<MutantReport>& reports);
 

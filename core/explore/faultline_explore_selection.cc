@@ -9,8 +9,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 
-#include "core/explore/fault_expectations.h"
-
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
@@ -120,7 +118,7 @@ std::vector<MutantRow> SelectMutantRows(const Wanted& wanted) {
   const Mutant only = MutantOf(wanted);
   std::vector<MutantRow> rows;
   for (const Mutant mutant : AllMutants()) {
-    if ((only != Mutant::kNone && mutant != only) || !IsInTheCode(mutant)) continue;
+    if (only != Mutant::kNone && mutant != only) continue;
     for (const Scenario* scenario : SelectScenarios(wanted)) {
       const Expectation* const expectation = ExpectationOf(*scenario, mutant);
       if (expectation == nullptr) continue;

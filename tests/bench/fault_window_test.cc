@@ -6,6 +6,7 @@
 
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -40,6 +41,7 @@ class NotingWorld : public World {
       parts_.emplace(touches.offset, touches.count);
       ++runs_;
     }
+    while (waits_for_touching_ && !IsTouched()) std::this_thread::yield();
     uint64_t done = 0;
     while (done < touches.count && !over.load(std::memory_order_relaxed)) ++done;
     faulted_ += done;
@@ -52,6 +54,10 @@ class NotingWorld : public World {
     return counts;
   }
 
+  [[nodiscard]] bool IsTouched() {
+    const std::lock_guard guard(mutex_);
+    return touching_;
+  }
   [[nodiscard]] bool IsMapped(const Touches& touches) const {
     for (const auto& [start, length] : mapped_) {
       const uint64_t end = touches.offset + touches.count * touches.stride;
@@ -67,6 +73,7 @@ class NotingWorld : public World {
   bool touching_ = false;                ///< two mappings were neighbours
   int runs_ = 0;
   bool failing_ = false;
+  bool waits_for_touching_ = false;  ///< faults wait for it, however late the mapper's thread runs
   std::atomic<int> settled_{0};
   std::atomic<uint64_t> faulted_{0};
 };
@@ -130,6 +137,7 @@ TEST_F(FaultWindowTest, FarMapperTouchesNoOtherMapping) {
 }
 
 TEST_F(FaultWindowTest, MergingMapperTouchesTheFaultedMapping) {
+  world_.waits_for_touching_ = true;
   (void)Run({.neighbour = Neighbour::kMergingMapper});
   EXPECT_TRUE(world_.touching_);
   EXPECT_TRUE(world_.mapped_.empty());

@@ -55,12 +55,10 @@ std::ostream& operator<<(std::ostream& out, const Planted& planted) {
   return out << TestNameOf(planted);
 }
 
-/// Those with code.
 std::vector<Planted> AllPlanted() {
   std::vector<Planted> all;
   for (const Scenario& scenario : AllScenarios()) {
     for (const Expectation& expectation : scenario.finds) {
-      if (!IsInTheCode(expectation.mutant)) continue;
       if (!scenario.takes_fault_options()) all.push_back({{&scenario, {}}, expectation.mutant});
       for (const FaultOptions& options : expectation.configurations) {
         all.push_back({{&scenario, options}, expectation.mutant});
@@ -128,6 +126,14 @@ MATCHER_P(IsAKindOf, mutant, "is a kind that the mutant's story allows") {
   return std::find(kinds.begin(), kinds.end(), arg) != kinds.end();
 }
 
+/// Those in scenarios that take no scheme.
+std::vector<Planted> PlantedInSync() {
+  std::vector<Planted> all = AllPlanted();
+  std::erase_if(all,
+                [](const Planted& planted) { return planted.scenario().takes_fault_options(); });
+  return all;
+}
+
 class PlantedBugTest : public testing::TestWithParam<Planted> {
  protected:
   [[nodiscard]] SearchSubject Subject() const {
@@ -137,9 +143,50 @@ class PlantedBugTest : public testing::TestWithParam<Planted> {
   [[nodiscard]] SearchResult Search() const {
     return Explore(Subject(), {.max_schedules = kMaxSchedules});
   }
+
+  static void ExpectToldStepByStepWithSourceLines(const Finding& finding) {
+    const std::string& table = finding.table;
+    const Replay replay = std::get<Replay>(DecodeReplay(finding.replay));
+    EXPECT_THAT(table, testing::StartsWith(" step  task"));
+    EXPECT_THAT(table, HasSubstr(std::string(Name(finding.violation.kind)) + ": "));
+    EXPECT_THAT(table, HasSubstr(finding.violation.message));
+    ASSERT_FALSE(replay.choices.empty());
+    const std::string last_step =
+        "\n *" + std::to_string(replay.choices.size()) + "  [0-9]+ [a-z]+";
+    EXPECT_THAT(table, ContainsRegex("\n    1  [0-9]+ [a-z]+"));
+    EXPECT_THAT(table, ContainsRegex(last_step));
+    for (const ReplayChoice& choice : replay.choices) {
+      EXPECT_THAT(table, HasSubstr(" " + std::string(Name(choice.kind)) + " "));
+    }
+    EXPECT_THAT(table, ContainsRegex("core/[a-z_/]+[.](cc|h):[0-9]+\n"));
+  }
+
+  void ExpectRepeatedByItsReplayString(const Finding& finding) const {
+    const auto decoded = DecodeReplay(finding.replay);
+    ASSERT_TRUE(std::holds_alternative<Replay>(decoded)) << std::get<std::string>(decoded);
+    const Replay& replay = std::get<Replay>(decoded);
+    EXPECT_EQ(replay.identity.scenario, GetParam().scenario().name);
+    EXPECT_EQ(replay.identity.mutant, Name(GetParam().mutant));
+    const auto options = RecordedOptions(GetParam().scenario(), replay.identity);
+    ASSERT_TRUE(std::holds_alternative<FaultOptions>(options)) << std::get<std::string>(options);
+    EXPECT_EQ(std::get<FaultOptions>(options), GetParam().configuration.options);
+
+    // Half of them each in a new execution, half in one.
+    std::vector<ReplayResult> repeated;
+    repeated.reserve(51);
+    for (int i = 0; i < 50; ++i) repeated.push_back(ReplayRun(Subject(), replay.choices));
+    repeated.push_back(ReplayRun(Subject(), replay.choices, 50));
+    for (const ReplayResult& again : repeated) {
+      ASSERT_EQ(again.divergence, "");
+      ASSERT_TRUE(again.violation.has_value());
+      ASSERT_EQ(again.violation->kind, finding.violation.kind);
+      ASSERT_EQ(again.violation->message, finding.violation.message);
+      ASSERT_EQ(again.table, finding.table);
+    }
+  }
 };
 
-TEST_P(PlantedBugTest, IsFoundDepthFirst) {
+TEST_P(PlantedBugTest, IsFoundDepthFirstAndToldAndRepeated100TimesOutOf100) {
   const SearchResult result = Search();
   ASSERT_TRUE(result.finding.has_value()) << "not within " << result.schedules << " schedules";
   EXPECT_THAT(result.finding->violation.kind, IsAKindOf(GetParam().mutant))
@@ -147,18 +194,24 @@ TEST_P(PlantedBugTest, IsFoundDepthFirst) {
   EXPECT_LE(result.finding->preemptions, 2u);
   EXPECT_EQ(result.finding->schedule, result.schedules);
   RecordProperty("schedules", std::to_string(result.schedules));
+  ExpectToldStepByStepWithSourceLines(*result.finding);
+  ExpectRepeatedByItsReplayString(*result.finding);
 }
 
-TEST_P(PlantedBugTest, IsFoundWithoutPruning) {
-  if (GetParam().scenario().takes_fault_options()) GTEST_SKIP() << "too long without pruning";
+INSTANTIATE_TEST_SUITE_P(Mutants, PlantedBugTest, testing::ValuesIn(AllPlanted()),
+                         [](const auto& test) { return TestNameOf(test.param); });
+
+/// Small enough to be searched by any strategy.
+class PlantedSyncBugTest : public PlantedBugTest {};
+
+TEST_P(PlantedSyncBugTest, IsFoundWithoutPruning) {
   const SearchResult result =
       Explore(Subject(), {.pruning = Pruning::kNone, .max_schedules = kMaxSchedules});
   ASSERT_TRUE(result.finding.has_value()) << "not within " << result.schedules << " schedules";
   EXPECT_THAT(result.finding->violation.kind, IsAKindOf(GetParam().mutant));
 }
 
-TEST_P(PlantedBugTest, IsFoundByRandomSchedules) {
-  if (GetParam().scenario().takes_fault_options()) GTEST_SKIP() << "too long for random schedules";
+TEST_P(PlantedSyncBugTest, IsFoundByRandomSchedules) {
   for (const uint64_t seed : {1, 2, 3}) {
     const SearchResult result = Explore(
         Subject(), {.strategy = Strategy::kPct, .seed = seed, .max_schedules = kMaxSchedules});
@@ -170,57 +223,11 @@ TEST_P(PlantedBugTest, IsFoundByRandomSchedules) {
   }
 }
 
-TEST_P(PlantedBugTest, IsRepeatedByItsReplayString100TimesOutOf100) {
-  const SearchResult result = Search();
-  ASSERT_TRUE(result.finding.has_value());
-  const Finding& finding = *result.finding;
-  const auto decoded = DecodeReplay(finding.replay);
-  ASSERT_TRUE(std::holds_alternative<Replay>(decoded)) << std::get<std::string>(decoded);
-  const Replay& replay = std::get<Replay>(decoded);
-  EXPECT_EQ(replay.identity.scenario, GetParam().scenario().name);
-  EXPECT_EQ(replay.identity.mutant, Name(GetParam().mutant));
-  const auto options = RecordedOptions(GetParam().scenario(), replay.identity);
-  ASSERT_TRUE(std::holds_alternative<FaultOptions>(options)) << std::get<std::string>(options);
-  EXPECT_EQ(std::get<FaultOptions>(options), GetParam().configuration.options);
-
-  // Half of them each in a new execution, half in one.
-  std::vector<ReplayResult> repeated;
-  repeated.reserve(51);
-  for (int i = 0; i < 50; ++i) repeated.push_back(ReplayRun(Subject(), replay.choices));
-  repeated.push_back(ReplayRun(Subject(), replay.choices, 50));
-  for (const ReplayResult& again : repeated) {
-    ASSERT_EQ(again.divergence, "");
-    ASSERT_TRUE(again.violation.has_value());
-    ASSERT_EQ(again.violation->kind, finding.violation.kind);
-    ASSERT_EQ(again.violation->message, finding.violation.message);
-    ASSERT_EQ(again.table, finding.table);
-  }
-}
-
-TEST_P(PlantedBugTest, IsToldStepByStepWithSourceLines) {
-  const SearchResult result = Search();
-  ASSERT_TRUE(result.finding.has_value());
-  const std::string& table = result.finding->table;
-  const Replay replay = std::get<Replay>(DecodeReplay(result.finding->replay));
-  EXPECT_THAT(table, testing::StartsWith(" step  task"));
-  EXPECT_THAT(table, HasSubstr(std::string(Name(result.finding->violation.kind)) + ": "));
-  EXPECT_THAT(table, HasSubstr(result.finding->violation.message));
-  ASSERT_FALSE(replay.choices.empty());
-  const std::string last_step = "\n *" + std::to_string(replay.choices.size()) + "  [0-9]+ [a-z]+";
-  EXPECT_THAT(table, ContainsRegex("\n    1  [0-9]+ [a-z]+"));
-  EXPECT_THAT(table, ContainsRegex(last_step));
-  for (const ReplayChoice& choice : replay.choices) {
-    EXPECT_THAT(table, HasSubstr(" " + std::string(Name(choice.kind)) + " "));
-  }
-  EXPECT_THAT(table, ContainsRegex("core/[a-z_/]+[.](cc|h):[0-9]+\n"));
-}
-
-INSTANTIATE_TEST_SUITE_P(Mutants, PlantedBugTest, testing::ValuesIn(AllPlanted()),
+INSTANTIATE_TEST_SUITE_P(Mutants, PlantedSyncBugTest, testing::ValuesIn(PlantedInSync()),
                          [](const auto& test) { return TestNameOf(test.param); });
 
 TEST(MutantsTest, EachIsFoundBySomeScenario) {
   for (const Mutant mutant : AllMutants()) {
-    if (!IsInTheCode(mutant)) continue;
     const auto finds = [mutant](const Planted& planted) { return planted.mutant == mutant; };
     const std::vector<Planted> all = AllPlanted();
     EXPECT_TRUE(std::any_of(all.begin(), all.end(), finds)) << Name(mutant);
