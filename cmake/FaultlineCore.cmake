@@ -6,6 +6,12 @@
 # faultline_core and faultline_core_modelled collect all folders. To put both flavours into one binary, wrap each in a
 # static library of your own that links it PRIVATE: the inline namespaces keep the symbols apart.
 
+if(NOT FAULTLINE_SYNTAX_ONLY)
+  add_library(faultline_core_pch OBJECT "${PROJECT_SOURCE_DIR}/core/base/pch.cc")
+  target_link_libraries(faultline_core_pch PRIVATE faultline_build absl::strings absl::str_format)
+  target_precompile_headers(faultline_core_pch PRIVATE ${FAULTLINE_PRECOMPILED})
+endif()
+
 add_library(faultline_core INTERFACE)
 add_library(faultline_core_modelled INTERFACE)
 
@@ -44,6 +50,9 @@ function(_faultline_flavour folder suffix)
   else()
     add_library(${target} INTERFACE)
     set(scope INTERFACE)
+  endif()
+  if(ARG_SOURCES AND NOT FAULTLINE_SYNTAX_ONLY)
+    target_precompile_headers(${target} REUSE_FROM faultline_core_pch)
   endif()
   list(TRANSFORM ARG_DEPENDS PREPEND "faultline_")
   list(TRANSFORM ARG_DEPENDS APPEND "${suffix}")

@@ -11,8 +11,9 @@ endif()
 # goes without and thereby notices a test that forgot to include it.
 if(NOT FAULTLINE_SYNTAX_ONLY)
   add_library(faultline_gtest_pch OBJECT "${PROJECT_SOURCE_DIR}/tests/testing/gtest_pch.cc")
-  target_link_libraries(faultline_gtest_pch PRIVATE faultline_build GTest::gmock)
-  target_precompile_headers(faultline_gtest_pch PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+  target_link_libraries(faultline_gtest_pch PRIVATE faultline_build GTest::gmock absl::strings absl::str_format)
+  target_compile_options(faultline_gtest_pch PRIVATE ${FAULTLINE_LIGHT_OPTIONS})
+  target_precompile_headers(faultline_gtest_pch PRIVATE <gmock/gmock.h> <gtest/gtest.h> ${FAULTLINE_PRECOMPILED})
 endif()
 
 # faultline_test(<name>
@@ -54,6 +55,7 @@ endfunction()
 # Reads ARG_SOURCES, ARG_LIBS, ARG_LABELS and ARG_TIMEOUT of faultline_test.
 function(_faultline_test_binary target core)
   add_executable(${target} ${ARG_SOURCES})
+  target_compile_options(${target} PRIVATE ${FAULTLINE_LIGHT_OPTIONS})
   target_compile_definitions(${target} PRIVATE "FAULTLINE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
   target_link_libraries(${target} PRIVATE ${core} ${ARG_LIBS} GTest::gmock_main GTest::gmock GTest::gtest)
   if(FAULTLINE_SYNTAX_ONLY)
