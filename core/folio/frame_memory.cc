@@ -69,6 +69,11 @@ Result<void> FrameMemory::AttachWords(Folio& folio, FrameUse use, SourceLoc wher
   } else if (folio.contents_dirty_) {
     std::memset(static_cast<void*>(&WordsOf(folio)), 0, kPageSize);
     folio.contents_dirty_ = false;
+  } else {
+    // It may be the first touch ever, and must be a store: after a load, the system would have its
+    // shared page of zeroes there, and exchange it at the first store while it interrupts every CPU
+    // that this process runs on. Relaxed: nobody else can reach it.
+    WordsOf(folio)[0].Store(0, kRelaxed, where);
   }
   return Ok();
 }
