@@ -111,11 +111,13 @@ class MapleTree {
   void FreeSubtree(maple::Node* node);
   [[nodiscard]] uint32_t NodesNeeded(uint64_t first, uint64_t last) const;
 
+  // Readers', and written only when the root is another node.
   Heap& heap_;
   Atomic<maple::Node*> root_{nullptr};
-  // Writers only:
-  uint32_t height_ = 0;  // inner levels
-  uint32_t stores_ = 0;  // for cursors to notice that they are stale
+  // Writers only, at every store: apart, or the reader of a subtree that did not change would have
+  // to fetch the root from the writer's cache.
+  alignas(kCacheLinePad) uint32_t height_ = 0;  // inner levels
+  uint32_t stores_ = 0;                         // for cursors to notice that they are stale
   size_t node_count_ = 0;
   maple::NodePool pool_;
 };

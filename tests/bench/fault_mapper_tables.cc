@@ -24,6 +24,8 @@ std::string_view Name(Neighbour neighbour) {
       return "spins";
     case Neighbour::kFarMapper:
       return "maps far away";
+    case Neighbour::kFarToucher:
+      return "... and touches";
     case Neighbour::kMergingMapper:
       return "maps and merges";
   }
@@ -38,16 +40,27 @@ Value KiloMapperOps(const Rounds& rounds, size_t cell) {
   return Number(rounds.Of(cell, &Window::MapperOpsPerSecond).median / 1e3, 1);
 }
 
+/// Rows of one scheme: every neighbour, in an mm of hardly any VMA but theirs and in one of many.
+constexpr std::array kNeighbours{Neighbour::kSpins, Neighbour::kFarMapper, Neighbour::kFarToucher,
+                                 Neighbour::kMergingMapper};
+constexpr std::array kCrowds{uint64_t{0}, uint64_t{1000}};
+constexpr size_t kUndisturbed = 0;  ///< index of a neighbour, as the next
+constexpr size_t kFarMapper = 1;
+constexpr size_t kFarToucher = 2;
+
 class MapperTable {
  public:
   explicit MapperTable(Lab& lab) : lab_(lab) {
     for (const Who who : SchemesAndKernel(lab.options(), lab.options().kernel)) {
-      Group group{who, {}};
-      for (size_t i = 0; i < kNeighbours.size(); ++i) {
-        World& world = who.WorldIn(lab, PageContents::kTag);
-        group.ids[i] = AddWindow(rounds_, lab, world, {.neighbour = kNeighbours[i]});
+      World& world = who.WorldIn(lab, PageContents::kTag);
+      for (const uint64_t crowd : kCrowds) {
+        Group group{who, crowd, {}};
+        for (size_t i = 0; i < kNeighbours.size(); ++i) {
+          group.ids[i] =
+              AddWindow(rounds_, lab, world, {.neighbour = kNeighbours[i], .crowd = crowd});
+        }
+        groups_.push_back(group);
       }
-      groups_.push_back(group);
     }
   }
 
@@ -55,9 +68,11 @@ class MapperTable {
 
   void Print(Report& report) const {
     report.Begin("beside_mapper",
-                 "One thread's faults (tag) beside another that spins, or maps and unmaps 64 KiB; "
-                 "ratio: of M/s; left: faults in 100 that left the first rung",
+                 "One thread's faults (tag) beside another that spins, or maps and unmaps 64 KiB, "
+                 "in an mm of so many VMAs more; ratio: of M/s; left: faults in 100 that left the "
+                 "first rung",
                  {{"scheme", "scheme", -12},
+                  {"vmas_more", "VMAs", 5},
                   {"neighbour", "neighbour", -15},
                   {"ns", "ns", 8},
                   {"m_faults_per_s", "M/s", 7},
@@ -77,20 +92,19 @@ class MapperTable {
       if (!group.who.scheme) continue;
       const SchemeName scheme = *group.who.SchemeIn(lab_.options());
       if (scheme == SchemeName::kMmapLock || scheme == SchemeName::kSpfMmSeq) continue;
-      aims.push_back(
-          {absl::StrFormat("%s beside a far mapper, by undisturbed", faultline::Name(scheme)),
-           ByUndisturbed(group, kFarMapper).median, Aim::Sense::kAtLeast, 0.7});
+      for (const size_t far : {kFarMapper, kFarToucher}) {
+        aims.push_back(
+            {absl::StrFormat("%s, %s, %d VMAs more", faultline::Name(scheme),
+                             far == kFarMapper ? "far mapper" : "that touches", group.crowd),
+             ByUndisturbed(group, far).median, Aim::Sense::kAtLeast, 0.7});
+      }
     }
   }
 
  private:
-  static constexpr std::array kNeighbours{Neighbour::kSpins, Neighbour::kFarMapper,
-                                          Neighbour::kMergingMapper};
-  static constexpr size_t kUndisturbed = 0;
-  static constexpr size_t kFarMapper = 1;
-
   struct Group {
     Who who;
+    uint64_t crowd;
     std::array<size_t, kNeighbours.size()> ids;
   };
 
@@ -101,7 +115,7 @@ class MapperTable {
   void PrintRow(const Group& group, size_t neighbour, Report& report) const {
     const size_t id = group.ids[neighbour];
     const Spread share = ByUndisturbed(group, neighbour);
-    report.Row({Text(group.who.NameIn(lab_.options())),
+    report.Row({Text(group.who.NameIn(lab_.options())), Number(static_cast<int>(group.crowd)),
                 Text(std::string(Name(kNeighbours[neighbour]))),
                 Number(rounds_.Of(id, &Window::NsPerFault).median, 1),
                 Number(rounds_.Of(id, &Window::FaultsPerSecond).median / 1e6, 2),

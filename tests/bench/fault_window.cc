@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kOwnVmaApart = 2ull << 30;  ///< at least; so no PMD table is shared
 constexpr uint64_t kFar = 128ull << 30;
 constexpr uint64_t kMapperBytes = 16 * kPageSize;
+constexpr uint64_t kCrowd = 64ull << 30;  ///< where it begins
+constexpr uint64_t kCrowdBytes = kPageSize;
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -63,12 +65,20 @@ class FaultWindow {
 
   Window Run(Crew& crew) {
     const int neighbours = spec_.neighbour == Neighbour::kNone ? 0 : 1;
+    ForCrowd([this](uint64_t offset) { world_.Map(offset, kCrowdBytes); });
     crew.Run(spec_.threads + neighbours,
              [this](int index) { index < spec_.threads ? Fault(index) : Disturb(); });
+    ForCrowd([this](uint64_t offset) { world_.Unmap(offset, kCrowdBytes); });
     return window_;
   }
 
  private:
+  /// With gaps, or they would be one.
+  template <class Do>
+  void ForCrowd(const Do& with_offset) {
+    for (uint64_t i = 0; i < spec_.crowd; ++i) with_offset(kCrowd + i * 2 * kCrowdBytes);
+  }
+
   /// One thread's part of a phase.
   struct alignas(kApart) PartRun {
     int64_t start_ns = 0;
@@ -154,6 +164,9 @@ class FaultWindow {
     uint64_t ops = 0;
     for (int64_t next = NowNs(); NeighbourMayGoOn();) {
       world_.Map(offset, kMapperBytes);
+      if (spec_.neighbour == Neighbour::kFarToucher) {
+        (void)world_.WriteFaults({.offset = offset, .count = 1}, never_);
+      }
       world_.Unmap(offset, kMapperBytes);
       mapper_ops_.store(++ops, std::memory_order_relaxed);  // a statistic
       if (period == 0) continue;
@@ -174,6 +187,7 @@ class FaultWindow {
   uint64_t mapper_before_ = 0;
   bool done_ = false;
 
+  const std::atomic<bool> never_{false};
   alignas(kApart) std::atomic<bool> over_{false};
   alignas(kApart) std::atomic<uint64_t> mapper_ops_{0};
   alignas(kApart) std::atomic<bool> stop_neighbour_{false};

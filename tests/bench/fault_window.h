@@ -56,6 +56,7 @@ enum class Neighbour : uint8_t {
   kNone,
   kSpins,          ///< uses its CPU
   kFarMapper,      ///< maps and unmaps a range that touches no other
+  kFarToucher,     ///< likewise, and touches a page of it in between
   kMergingMapper,  ///< likewise at the end of the (only) faulted VMA, which grows and shrinks
 };
 
@@ -65,6 +66,7 @@ struct WindowSpec {
   uint64_t touches = 0;  ///< of each thread, in a phase
   uint64_t stride = kPageSize;
   Neighbour neighbour = Neighbour::kNone;
+  uint64_t crowd = 0;  ///< mappings that nobody touches, between the others and the far one
   double mapper_period_ns = 0;  ///< from one map and unmap to the next, at least; 0: no pause
   bool settle = false;          ///< World::Settle after each phase
   double seconds = 0.15;        ///< of counted phases, with all that is not timed; one at least
