@@ -152,13 +152,10 @@ FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventS
 
 /// One fault: the function of a scheme.
 template <FaultScheme S>
-FaultOutcome Fault(FaultTarget& target, const FaultRequest& request) {
-  FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
-  FaultOutcome outcome = Climb<S>(target, request, event);
+FaultOutcome Fault(FaultTarget& target, const FaultRequest& request, FaultEventScope& event) {
+  const FaultOutcome outcome = Climb<S>(target, request, event);
   // The last rung has nowhere to go if a scope of the caller's forbids to sleep.
-  if ((outcome & fault_bit::kRetry) != 0) outcome = fault_bit::kOom;
-  event.SetOutcome(outcome);
-  return outcome;
+  return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
 }
 
 }  // namespace faultline

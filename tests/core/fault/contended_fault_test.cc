@@ -46,6 +46,13 @@ class ContendedFaultTest : public FaultTestBase, public testing::WithParamInterf
         return 1;
     }
   }
+  /// As Mm::Fault does.
+  static FaultOutcome FaultRecorded(FaultTarget& target, const FaultRequest& request) {
+    FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
+    const FaultOutcome outcome = FaultFunctionOf(GetParam())(target, request, event);
+    event.SetOutcome(outcome);
+    return outcome;
+  }
 };
 
 TEST_P(ContendedFaultTest, AFirstAnonWriteLeavesTheVmaLockAndWaitsForMmapLock) {
@@ -61,7 +68,7 @@ TEST_P(ContendedFaultTest, AFirstAnonWriteLeavesTheVmaLockAndWaitsForMmapLock) {
   WriteHolder<RwSem<LockRank::kMmapLock>> holder(target.mmap_lock);
   TestThread fault([&] {
     const FaultRecording recording(&ring);
-    outcome = FaultFunctionOf(GetParam())(target, {.addr = Page(0), .access = kWrite});
+    outcome = FaultRecorded(target, {.addr = Page(0), .access = kWrite});
   });
   fault.AwaitParked();
   EXPECT_EQ(target.stats.Snapshot().Ended(), 0);
@@ -92,7 +99,7 @@ TEST_P(ContendedFaultTest, AKilledFaultHasEndedAndSaysThatItNeverGotTheLock) {
     const FaultRecording recording(&ring);
     const FaultRequest request{
         .addr = Page(0), .access = kWrite, .mode = FaultMode::kKernel};  // to mmap_lock at once
-    outcome = FaultFunctionOf(GetParam())(target, request);
+    outcome = FaultRecorded(target, request);
     CurrentTask().ClearKill();
   });
   fault.AwaitParked();
