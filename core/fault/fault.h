@@ -26,6 +26,8 @@
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
+class FaultEventScope;
+
 enum class AccessKind : uint8_t { kRead, kWrite, kExec };
 
 /// Who faulted (Linux: FAULT_FLAG_USER). Only faults of user mode try to do without mmap_lock.
@@ -81,8 +83,10 @@ struct FaultTarget {
 [[nodiscard]] bool AccessAllowed(VmaFlags flags, AccessKind access);
 
 /// One fault under a scheme, from its top rung down. No lock is held; may sleep. kNoVma and
-/// kBelowStack were found under mmap_lock.
-using FaultFunction = FaultOutcome (*)(FaultTarget& target, const FaultRequest& request);
+/// kBelowStack were found under mmap_lock. `event` is told of every rung; its caller opened it,
+/// says how the fault ended, and may go on with it: below a stack the fault is not over yet.
+using FaultFunction = FaultOutcome (*)(FaultTarget& target, const FaultRequest& request,
+                                       FaultEventScope& event);
 /// The function of target.options.scheme.
 [[nodiscard]] FaultFunction FaultFunctionOf(SchemeName scheme);
 

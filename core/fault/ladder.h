@@ -2,8 +2,9 @@
 //
 // The ladder (S10; BEHAVIOURS section 1.5; Linux: the two rounds of do_user_addr_fault): a fault
 // tries its scheme's rung, and goes down a rung for a reason, at last to mmap_lock, where it ends.
-// A reason that the VMA's lock cannot cure goes to mmap_lock at once. Faults of kernel mode begin
-// there. Included by the schemes' sources alone.
+// A reason that the VMA's lock cannot cure goes to mmap_lock at once, and so does a fault that was
+// on the VMA's lock already, having upgraded to it: each lower rung is tried once, as in Linux.
+// Faults of kernel mode begin at mmap_lock. Included by the schemes' sources alone.
 //
 // The table policy of the mm is the top rung's; below it, faults may sleep and tables are allocated
 // as the walk goes. What a rung counts is in core/observe/fault_counters.h (B17).
@@ -24,6 +25,7 @@ inline constexpr int kTopRungTries = 4;
 struct RungEnd {
   FaultOutcome outcome;
   LeaveReason reason;  ///< if the outcome is kRetry
+  FaultRung rung;      ///< the one it was on last: a hold may have been upgraded
 };
 
 /// Counts a rung that was not got onto, or left (B17).
@@ -38,7 +40,7 @@ inline void CountRetried(FaultStats& stats, FaultRung rung, LeaveReason reason) 
 [[nodiscard]] inline RungEnd EndWithoutHold(FaultTarget& target, FaultRung rung,
                                             FaultOutcome outcome) {
   target.stats.Succeeded(rung);
-  return {outcome, LeaveReason::kNone};
+  return {outcome, LeaveReason::kNone, rung};
 }
 
 /// One try on one rung: Begin to End.
@@ -63,7 +65,7 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
     }
     CountAborted(target.stats, first, hold.reason);
     event.Left(first, hold.reason);
-    return {fault_bit::kRetry, hold.reason};
+    return {fault_bit::kRetry, hold.reason, first};
   }
   event.Entered(first);
   const FaultOutcome outcome = HandleFault<S>(target, hold, request, stock);
@@ -80,7 +82,7 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   } else {
     target.stats.Succeeded(rung);
   }
-  return {outcome, reason};
+  return {outcome, reason, rung};
 }
 
 /// Whether holding the VMA's own lock would have helped.
@@ -100,19 +102,25 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
 /// between. No lock is held; may sleep.
 [[nodiscard]] bool PrepareRetry(FaultTarget& target, LeaveReason reason);
 
-/// A lower rung, and those below it. `reason` is why the one above was left.
+/// Where a scheme's faults begin.
+template <FaultScheme S>
+[[nodiscard]] FaultRung FirstRungOf() {
+  return typename S::Hold().rung;
+}
+
+/// A lower rung, and those below it. `above` is how the one above was left.
 template <class S>
-FaultOutcome ClimbDown(FaultTarget& target, const FaultRequest& request, LeaveReason reason,
+FaultOutcome ClimbDown(FaultTarget& target, const FaultRequest& request, const RungEnd& above,
                        FaultEventScope& event) {
   if constexpr (!kIsLastRung<S>) {
-    if (!IsCuredByVmaLock(reason)) {
-      return ClimbDown<typename S::Fallback>(target, request, reason, event);
+    if (!IsCuredByVmaLock(above.reason) || above.rung == FirstRungOf<S>()) {
+      return ClimbDown<typename S::Fallback>(target, request, above, event);
     }
   }
   const RungEnd end = TryRung<S>(target, request, TableAlloc::kEager, event);
   if constexpr (!kIsLastRung<S>) {
     if ((end.outcome & fault_bit::kRetry) != 0) {
-      return ClimbDown<typename S::Fallback>(target, request, end.reason, event);
+      return ClimbDown<typename S::Fallback>(target, request, end, event);
     }
   }
   return end.outcome;
@@ -127,32 +135,27 @@ FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventS
     if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
     return TryRung<S>(target, request, TableAlloc::kEager, event).outcome;  // without a task flag
   } else {
-    LeaveReason reason = LeaveReason::kKernelMode;
+    RungEnd end{fault_bit::kRetry, LeaveReason::kKernelMode, FirstRungOf<S>()};
     if (request.mode == FaultMode::kUser) {
       for (int tries = 0;; ++tries) {
-        const RungEnd end = TryRung<S>(target, request, policy, event);
+        end = TryRung<S>(target, request, policy, event);
         if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
-        reason = end.reason;
-        if (tries == kTopRungTries || !PrepareRetry(target, reason)) break;
+        if (tries == kTopRungTries || !PrepareRetry(target, end.reason)) break;
       }
     } else {
-      const FaultRung rung = typename S::Hold().rung;
-      target.stats.Left(rung, reason);
-      event.Left(rung, reason);
+      target.stats.Left(end.rung, end.reason);
+      event.Left(end.rung, end.reason);
     }
-    return ClimbDown<typename S::Fallback>(target, request, reason, event);
+    return ClimbDown<typename S::Fallback>(target, request, end, event);
   }
 }
 
 /// One fault: the function of a scheme.
 template <FaultScheme S>
-FaultOutcome Fault(FaultTarget& target, const FaultRequest& request) {
-  FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
-  FaultOutcome outcome = Climb<S>(target, request, event);
+FaultOutcome Fault(FaultTarget& target, const FaultRequest& request, FaultEventScope& event) {
+  const FaultOutcome outcome = Climb<S>(target, request, event);
   // The last rung has nowhere to go if a scope of the caller's forbids to sleep.
-  if ((outcome & fault_bit::kRetry) != 0) outcome = fault_bit::kOom;
-  event.SetOutcome(outcome);
-  return outcome;
+  return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
 }
 
 }  // namespace faultline

@@ -19,7 +19,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 template <FaultScheme S>
-FaultOutcome Fault(FaultTarget& target, const FaultRequest& request);
+FaultOutcome Fault(FaultTarget& target, const FaultRequest& request, FaultEventScope& event);
 
 namespace {
 

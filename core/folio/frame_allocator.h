@@ -55,6 +55,9 @@ class FrameAllocator {
   };
   /// Frames that direct reclaim is asked for at a time (Linux: SWAP_CLUSTER_MAX).
   static constexpr uint64_t kReclaimBatch = 32;
+  /// Rounds of direct reclaim without a frame more that an allocation tries again after (Linux:
+  /// MAX_RECLAIM_RETRIES).
+  static constexpr uint32_t kMaxReclaimRetries = 16;
 
   /// Gives an allocator back to the heap that it came from.
   struct Deleter {

@@ -2,12 +2,14 @@
 //
 // What an allocation does when memory is short (Linux: __alloc_pages_slowpath): wakes kswapd, looks
 // again with the mark that its Gfp and its task are entitled to, and then, if it may sleep,
-// reclaims for as long as that gets somewhere. See frame_allocator.h and watermarks.h.
+// reclaims for as long as that gets somewhere (should_reclaim_retry). See frame_allocator.h and
+// watermarks.h.
 //
 // Without watermarks short means that no list and no block has a frame, and there is nothing to dig
 // into; only reclaim can help.
 // Locks: none is held while the hook is called. In the modelled build each attempt is one step, and
-// so is each drain. Guarantee: an allocation that must not sleep never calls DirectReclaim.
+// so is each drain. Guarantees: an allocation that must not sleep never calls DirectReclaim; one
+// that may gives up after kMaxReclaimRetries retries in a row in which no frame appeared.
 #include <cstdint>
 
 #include "core/folio/alloc_scope.h"
@@ -18,6 +20,28 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
 [[nodiscard]] bool InMemallocScope() { return (AllocScope::Limits() & AllocScope::kMemalloc) != 0; }
+
+/// Whether one more round of reclaim is worth it (Linux: should_reclaim_retry). A round in which
+/// memory grew starts the count again, so that an allocation goes on while it comes nearer to its
+/// mark. What the hook says it freed does not count as progress by itself, where Linux believes
+/// did_some_progress: frames that others take at once, or that were never free, would keep the task
+/// here for ever, and there is no OOM killer to end it. With 0 the hook says that nothing can be
+/// reclaimed any more, which Linux computes from zone_reclaimable_pages; that ends it at once.
+class ReclaimRetries {
+ public:
+  explicit ReclaimRetries(uint64_t free) : free_(free) {}
+
+  /// A round got nothing; `free` frames are where the marks see them now.
+  [[nodiscard]] bool AreWorthIt(uint64_t free) {
+    fruitless_ = free > free_ ? 0 : fruitless_ + 1;
+    free_ = free;
+    return fruitless_ <= FrameAllocator::kMaxReclaimRetries;
+  }
+
+ private:
+  uint64_t free_;
+  uint32_t fruitless_ = 0;
+};
 
 }  // namespace
 
@@ -35,12 +59,16 @@ Result<Folio*> FrameAllocator::AllocateSlow(FrameUse use, Gfp asked, SourceLoc w
     return !folio.ok() || *folio != nullptr;
   };
   if (marks_.on() && attempt()) return folio;
-  for (bool progress = CanReclaim(gfp); progress;) {
-    progress = ReclaimDirectly(gfp) != 0;
+  // Without watermarks the number stays what it is, rightly: a frame that appeared was taken.
+  ReclaimRetries retries(free_in_buddy_.Peek());
+  for (bool go_on = CanReclaim(gfp); go_on;) {
+    const bool reclaimed = ReclaimDirectly(gfp) != 0;
     if (attempt()) return folio;
     // What was freed, by whomever, may lie on lists, which the marks do not see.
     DrainAll(where);
     if (attempt()) return folio;
+    // A task that is to die gives up: its end frees more than it gets here.
+    go_on = reclaimed && retries.AreWorthIt(free_in_buddy_.Peek()) && !CurrentTask().killed();
     WakeKswapd(gfp);
   }
   CountFailure(gfp);

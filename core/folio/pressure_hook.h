@@ -23,8 +23,9 @@ class PressureHook {
   /// which one may allocate without sleeping, often again and again; does not sleep.
   virtual void WakeKswapd() = 0;
   /// Frees about `frames` frames at the caller's expense and returns how many it freed; 0 says that
-  /// nothing more can be had. May sleep. The task's AllocScope says whether it may do I/O (kNoIo)
-  /// or call into file systems (kNoFs).
+  /// nothing more can be had. An allocation asks again while that makes memory more, and a few
+  /// times where it does not (FrameAllocator::kMaxReclaimRetries). May sleep. The task's AllocScope
+  /// says whether it may do I/O (kNoIo) or call into file systems (kNoFs).
   [[nodiscard]] virtual uint64_t DirectReclaim(uint64_t frames) = 0;
 
  protected:

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // madvise (Linux: mm/madvise.c). Advice that changes flags takes mmap_lock for write and merges and
-// splits; advice about pages takes it for read; populating faults pages in.
+// splits; advice about pages takes it for read; populating faults pages in. DONTNEED and FREE of
+// memory in one VMA hold that VMA alone, if the mm's scheme has a lock for it and it is to be had
+// at once (Linux since 6.17: madvise_lock_mode, try_vma_read_lock; B23).
+//
+// Whichever lock it is, others may zap the same tables at the same time (B40a), and the gather is
+// finished, TLBs flushed and all, before it is released.
 //
 // A hole in the range does not stop the walk: what is mapped gets the advice, then the call fails
 // with ENOMEM. COLD, PAGEOUT and WILLNEED check and answer; their effects come with reclaim.
@@ -10,6 +15,7 @@
 
 #include "core/mm/populate.h"
 #include "core/mm/vma_edit.h"
+#include "core/mm/vma_reader.h"
 #include "core/pgtable/range_ops.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -141,14 +147,11 @@ Result<void> AdviseFlags(MmWriter& writer, VirtRange range, int advice) {
 
 // -- Pages ----------------------------------------------------------------------------------------
 
-/// One VMA's part of advice about pages.
+/// One VMA's part of advice about pages. The VMA is held for reading, by mmap_lock or its own lock.
 class PageAdviser {
  public:
-  PageAdviser(const MmReader& reader, int advice)
-      : reader_(reader),
-        advice_(advice),
-        gather_(reader.services().frames, reader.services().heap, reader.services().tlbs,
-                reader.tlb()) {}
+  PageAdviser(FaultTarget& target, Heap& heap, int advice)
+      : target_(target), advice_(advice), gather_(target.frames, heap, target.tlbs, target.tlb) {}
   ~PageAdviser() { gather_.Finish(); }
   PageAdviser(const PageAdviser&) = delete;
   PageAdviser& operator=(const PageAdviser&) = delete;
@@ -187,35 +190,49 @@ class PageAdviser {
   }
   Result<void> DontNeed(Vma& vma, VirtRange part) {
     MM_TRY(CheckDiscard(vma));
-    ZapRange(reader_.tables(), gather_, part, {.free_empty_tables = true});
+    ZapRange(target_.tables, gather_, part, {.free_empty_tables = true});
     return {};
   }
   Result<void> Free(Vma& vma, VirtRange part) {
     MM_TRY(CheckDiscard(vma));
     if (!vma.is_anonymous()) return Errno::kEinval;
-    LazyFreeRange(reader_.tables(), gather_, part);
+    LazyFreeRange(target_.tables, gather_, part);
     return {};
   }
   Result<void> GuardInstall(Vma& vma, VirtRange part) {
     if (vma.Has(kSpecial | kLocked)) return Errno::kEinval;
     // With markers the tables hold what no fault could find again: fork has to copy them.
     vma.AddStickyFlags(kMaybeGuard);
-    if (vma.is_anonymous()) MM_TRY(PrepareAnonVma(reader_.fault_target(), vma));
-    return InstallGuards(reader_.tables(), gather_, part);
+    if (vma.is_anonymous()) MM_TRY(PrepareAnonVma(target_, vma));
+    return InstallGuards(target_.tables, gather_, part);
   }
   Result<void> GuardRemove(const Vma& vma, VirtRange part) {
     if (vma.Has(kSpecial)) return Errno::kEinval;
-    RemoveGuards(reader_.tables(), part);
+    RemoveGuards(target_.tables, part);
     return {};
   }
 
-  const MmReader& reader_;
+  FaultTarget& target_;
   const int advice_;
   TlbGather gather_;
 };
 
+/// Whether the advice needs nothing but the VMA, not even its neighbours or to set a flag.
+bool GoesByVmaLock(int advice) {
+  return advice == kMadvDontNeed || advice == kMadvDontNeedLocked || advice == kMadvFree;
+}
+
+/// The advice under the VMA's lock; nothing if that is not to be had, or one VMA is not enough.
+std::optional<Result<void>> TryAdviseOneVma(FaultTarget& target, Heap& heap, VirtRange range,
+                                            int advice) {
+  if (!GoesByVmaLock(advice)) return std::nullopt;
+  const VmaReader reader(target, range.start());
+  if (reader.vma() == nullptr || reader.vma()->end() < range.end()) return std::nullopt;
+  return PageAdviser(target, heap, advice).Advise(*reader.vma(), range);
+}
+
 Result<void> AdvisePages(const MmReader& reader, VirtRange range, int advice) {
-  PageAdviser adviser(reader, advice);
+  PageAdviser adviser(reader.fault_target(), reader.services().heap, advice);
   return WalkVmas(reader, range, [&](Vma& vma, VirtRange part) -> Result<Vma*> {
     MM_TRY(adviser.Advise(vma, part));
     return &vma;
@@ -239,6 +256,7 @@ Result<void> Mm::Madvise(VirtAddr addr, uint64_t length, int advice) {
       return AdviseFlags(writer, range, advice);
     }
     case AdviceKind::kPages: {
+      if (auto done = TryAdviseOneVma(fault_target_, services_.heap, range, advice)) return *done;
       const MmReader reader(*this);
       if (!reader.held()) return Errno::kEintr;
       return AdvisePages(reader, range, advice);

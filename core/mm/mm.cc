@@ -6,7 +6,10 @@
 // at.
 #include "core/mm/mm.h"
 
+#include <cstdint>
 #include <new>
+
+#include <absl/strings/str_format.h>
 
 #include "core/mm/vma_edit.h"
 
@@ -59,8 +62,18 @@ std::vector<Mm*> MmList::Snapshot() {
   return mms;
 }
 
+std::optional<std::string> WhyRefused(const MmOptions& options) {
+  if (auto why = WhyRefused(options.fault)) return why;
+  if (options.first_sequence % 2 != 0) {
+    return absl::StrFormat(
+        "first_sequence: %u is odd, as if a writer were in; allowed: even numbers from 0 to %u",
+        options.first_sequence, UINT64_MAX - 1);
+  }
+  return std::nullopt;
+}
+
 Result<Mm*> Mm::Create(const MmServices& services, const MmOptions& options) {
-  if (!IsAllowed(options.fault)) return Errno::kEinval;
+  if (WhyRefused(options).has_value()) return Errno::kEinval;
   MM_ASSIGN_OR_RETURN(void* const memory, services.heap.Allocate(sizeof(Mm), alignof(Mm)));
   Mm* const mm = new (memory) Mm(services, options);
   Result<void> ready = mm->tree_.Init();

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,7 +76,8 @@ struct MmOptions {
   FaultOptions fault = {};  ///< locking scheme and table policies
   /// What writers do besides the duties of the scheme; for tests (kExtraDuties).
   WriteDuties extra_duties = 0;
-  uint64_t first_sequence = 0;     ///< where the mm's sequence begins: even
+  /// Where the mm's sequence begins: even, as when no writer is in. For tests of its overflow.
+  uint64_t first_sequence = 0;
   uint32_t page_table_levels = 4;  ///< 4 or 5
   uint64_t max_map_count = 65530;  ///< vm.max_map_count
   /// The lowest address that placement gives: vm.mmap_min_addr or, if greater, what the kernel was
@@ -100,6 +102,9 @@ struct MmOptions {
   bool thp_alignment = true;           ///< large anonymous mappings are aligned to 2 MiB
   bool validate_each_release = false;  ///< Validate(kLocked) before each end of a write section
 };
+
+/// Why no mm can be set up so, naming the field, its value and what is allowed; nothing if one can.
+[[nodiscard]] std::optional<std::string> WhyRefused(const MmOptions& options);
 
 /// Arguments of mmap, raw.
 struct MmapArgs {
@@ -144,7 +149,7 @@ class MmWriter;
 
 class Mm : public ListNode<InMachine>, public VmaOwner {
  public:
-  /// With one user, the caller. EINVAL if WhyRefused(options.fault), which says why; ENOMEM leaves
+  /// With one user, the caller. EINVAL if WhyRefused(options), which says why; ENOMEM leaves
   /// nothing behind.
   [[nodiscard]] static Result<Mm*> Create(const MmServices& services, const MmOptions& options);
   Mm(const Mm&) = delete;

@@ -3,10 +3,14 @@
 // What is around a fault (Linux: do_user_addr_fault of x86, lock_mm_and_find_vma): the ladder of
 // the mm's scheme (core/fault/ladder.h), a stack that grows, and which signal it comes to.
 //
+// One fault is one record (core/observe/fault_events.h), from the ladder's first rung to the
+// signal, the growth of a stack included.
+//
 // Read, Write and Touch go through the MMU first and come here only if it faults; then the access
 // is repeated, as a CPU would.
 #include "core/base/mutant.h"
 #include "core/mm/stack.h"
+#include "core/observe/fault_events.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
@@ -23,26 +27,30 @@ AccessOutcome OutcomeOf(FaultOutcome fault, VirtAddr addr) {
 }
 
 /// Expands the stack above the address, and handles the fault in it.
-AccessOutcome GrowAndFault(MmWriter& writer, const FaultRequest& request) {
+FaultOutcome GrowAndFault(MmWriter& writer, const FaultRequest& request) {
   VmaEditor editor(writer);
   Vma* const vma = editor.FindFrom(request.addr);
-  if (vma == nullptr) return Segv(abi::kSegvMapErr, request.addr);
+  if (vma == nullptr) return fault_bit::kNoVma;
   if (vma->start() > request.addr && !ExpandStack(editor, *vma, request.addr).ok()) {
-    return Segv(abi::kSegvMapErr, request.addr);
+    return fault_bit::kNoVma;
   }
   writer.Downgrade();
-  return OutcomeOf(HandleFaultLocked(writer.fault_target(), *vma, request), request.addr);
+  return HandleFaultLocked(writer.fault_target(), *vma, request);
 }
 
 /// A fault below a VMA that grows down (Linux: the slow half of lock_mm_and_find_vma).
-AccessOutcome FaultBelowStack(Mm& mm, const FaultRequest& request) {
+FaultOutcome FaultBelowStack(Mm& mm, const FaultRequest& request, FaultEventScope& event) {
+  event.FoundBelowStack();
   const ActivityScope activity(Activity::kStackGrowth);
   if (MutantOn(Mutant::kM7) || MutantOn(Mutant::kM13)) {
     MmWriter reader(mm, MmWriter::GrowsUnderReadLock{});
     return GrowAndFault(reader, request);
   }
   MmWriter writer(mm);
-  if (!writer.held()) return {.signal = 9, .code = 0, .address = request.addr};
+  if (!writer.held()) {
+    event.Left(FaultRung::kMmapLock, LeaveReason::kKilled);
+    return fault_bit::kKilled;
+  }
   return GrowAndFault(writer, request);
 }
 
@@ -60,8 +68,10 @@ AccessOutcome Mm::Fault(const FaultRequest& request) {
   const ActivityScope activity(Activity::kFault);
   if (!IsCanonical(request.addr, tables_.levels())) return Segv(abi::kSiKernel, VirtAddr(0));
   if (request.addr >= tables_.task_size()) return Segv(abi::kSegvMapErr, request.addr);
-  const FaultOutcome outcome = fault_(fault_target_, request);
-  if ((outcome & fault_bit::kBelowStack) != 0) return FaultBelowStack(*this, request);
+  FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
+  FaultOutcome outcome = fault_(fault_target_, request, event);
+  if ((outcome & fault_bit::kBelowStack) != 0) outcome = FaultBelowStack(*this, request, event);
+  event.SetOutcome(outcome);
   return OutcomeOf(outcome, request.addr);
 }
 

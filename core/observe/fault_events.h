@@ -54,6 +54,9 @@ struct FaultEvent {
   LockRank waited_for = LockRank::kCount;  ///< rank of that lock; kCount: it did not wait
   uint8_t access = 0;                      ///< AccessKind
   FaultRungSet rungs;                      ///< those it was on
+  /// It ended below a stack, for which it took mmap_lock for write on its last rung. Whether the
+  /// stack grew is in the outcome.
+  bool below_stack = false;
   /// Why it left each, or did not get onto it; the last reason where there were several. kNone for
   /// the rung on which it ended.
   std::array<LeaveReason, static_cast<size_t>(FaultRung::kCount)> reasons{};
@@ -113,6 +116,12 @@ class [[nodiscard]] FaultEventScope {
     if (!open_.has_value()) [[likely]]
       return;
     open_->event.reasons[static_cast<size_t>(rung)] = reason;
+  }
+  /// It goes on with mmap_lock held for write, for the stack above to grow.
+  void FoundBelowStack() {
+    if (!open_.has_value()) [[likely]]
+      return;
+    open_->event.below_stack = true;
   }
   /// How it ended, in bits of FaultOutcome; 0 unless said.
   void SetOutcome(uint32_t outcome) {

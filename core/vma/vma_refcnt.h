@@ -22,16 +22,11 @@
 #include "core/base/types.h"
 #include "core/observe/fault_reasons.h"
 #include "core/sync/sync.h"
+#include "core/vma/held_vma.h"
 #include "core/vma/maple_tree.h"
 #include "core/vma/vma.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
-
-/// A VMA found and held for reading, or why not.
-struct HeldVma {
-  Vma* vma = nullptr;
-  LeaveReason reason = LeaveReason::kNone;
-};
 
 class VmaRefcnt {
  public:

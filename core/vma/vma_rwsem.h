@@ -12,9 +12,9 @@
 #include "core/base/build.h"
 #include "core/base/types.h"
 #include "core/observe/fault_reasons.h"
+#include "core/vma/held_vma.h"
 #include "core/vma/maple_tree.h"
 #include "core/vma/vma.h"
-#include "core/vma/vma_refcnt.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 

@@ -218,6 +218,34 @@ class DocsStandAloneTest(Sample):
         self.assert_accepted("docs_stand_alone")
 
 
+class DocsAreCompiledTest(Sample):
+    DOC = "# A\n\n`core/base/a.h`:\n\n```cpp\nint F();\nint G();\n```\n"
+
+    def test_refuses_code_that_is_not_the_file(self):
+        self.write("docs/a.md", self.DOC)
+        self.write("tests/sample/core/base/a.h", "int F();\nint H();\n")
+        self.assert_refused("docs_are_compiled", "docs/a.md:7: differs from tests/sample/core/base/a.h:2")
+
+    def test_refuses_code_that_is_only_the_beginning_of_the_file(self):
+        self.write("docs/a.md", self.DOC)
+        self.write("core/base/a.h", "int F();\nint G();\nint H();\n")
+        self.assert_refused("docs_are_compiled", "docs/a.md:8: differs from core/base/a.h:3")
+
+    def test_refuses_code_of_a_file_that_is_not_there(self):
+        self.write("docs/a.md", self.DOC)
+        self.write("other/core/base/a.h", "int F();\nint G();\n")
+        self.assert_refused("docs_are_compiled", "docs/a.md:6: there is no file core/base/a.h")
+
+    def test_refuses_code_without_the_name_of_a_file(self):
+        self.write("docs/a.md", "Some code:\n\n```cpp\nint F();\n```\n")
+        self.assert_refused("docs_are_compiled", "docs/a.md:4: no line before this C++ names its file")
+
+    def test_accepts_a_sample_that_a_test_has(self):
+        self.write("docs/a.md", self.DOC)
+        self.write("tests/sample/core/base/a.h", "int F();\nint G();\n")
+        self.assert_accepted("docs_are_compiled")
+
+
 class SizesTest(Sample):
     def test_reports_a_long_function_and_does_not_fail(self):
         body = "  F();\n" * 80

@@ -41,7 +41,7 @@ FaultOutcome HandleFaultLocked(FaultTarget& target, Vma& vma, const FaultRequest
   return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
 }
 
-template FaultOutcome Fault<MmapLockScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<MmapLockScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<MmapLockScheme>);
 
 }  // namespace faultline

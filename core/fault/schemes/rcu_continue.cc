@@ -34,7 +34,7 @@ void RcuContinueScheme::End(FaultTarget& target, Hold& hold) {
   hold.section.reset();
 }
 
-template FaultOutcome Fault<RcuContinueScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<RcuContinueScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<RcuContinueScheme> && UpgradingScheme<RcuContinueScheme>);
 
 }  // namespace faultline

@@ -11,7 +11,7 @@ bool RcuRestartScheme::Begin(FaultTarget& target, const FaultRequest& request, H
   return BeginWithCopy(target, request.addr, hold);
 }
 
-template FaultOutcome Fault<RcuRestartScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<RcuRestartScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<RcuRestartScheme>);
 
 }  // namespace faultline

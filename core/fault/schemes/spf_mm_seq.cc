@@ -42,7 +42,7 @@ bool SpfMmSeqScheme::Resume(FaultTarget& target, Hold& hold, WalkState& walk) {
   return true;
 }
 
-template FaultOutcome Fault<SpfMmSeqScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<SpfMmSeqScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<SpfMmSeqScheme> && SuspendingScheme<SpfMmSeqScheme>);
 
 }  // namespace faultline

@@ -25,7 +25,7 @@ bool SpfVmaSeqScheme::Resume(FaultTarget& target, Hold& hold, WalkState& walk) {
   return true;
 }
 
-template FaultOutcome Fault<SpfVmaSeqScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<SpfVmaSeqScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<SpfVmaSeqScheme> && SuspendingScheme<SpfVmaSeqScheme>);
 
 }  // namespace faultline

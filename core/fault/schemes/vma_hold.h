@@ -10,7 +10,7 @@
 
 #include "core/base/build.h"
 #include "core/fault/fault_scheme.h"
-#include "core/vma/vma_refcnt.h"
+#include "core/vma/held_vma.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 

@@ -18,7 +18,7 @@ bool VmaLockScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold
 
 void VmaLockScheme::End(FaultTarget& /*target*/, Hold& hold) { VmaRwsem::Unlock(*hold.vma); }
 
-template FaultOutcome Fault<VmaLockScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<VmaLockScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<VmaLockScheme>);
 
 }  // namespace faultline

@@ -29,7 +29,7 @@ void VmaRefcntScheme::End(FaultTarget& target, Hold& hold) {
   VmaRefcnt::Unlock(*hold.vma, target.mm);
 }
 
-template FaultOutcome Fault<VmaRefcntScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<VmaRefcntScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<VmaRefcntScheme>);
 
 }  // namespace faultline

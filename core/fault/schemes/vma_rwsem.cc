@@ -37,7 +37,7 @@ void MmapThenVmaRwsem::End(FaultTarget& target, Hold& hold) {
   MmapLockScheme::End(target, mmap_hold);
 }
 
-template FaultOutcome Fault<VmaRwsemScheme>(FaultTarget&, const FaultRequest&);
+template FaultOutcome Fault<VmaRwsemScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);
 static_assert(FaultScheme<VmaRwsemScheme> && FaultScheme<MmapThenVmaRwsem>);
 
 }  // namespace faultline

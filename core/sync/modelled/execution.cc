@@ -208,6 +208,7 @@ void Execution::Arm(Fiber& fiber, const char* name, std::function<void()> code) 
   task.waiting_holder = 0;
   task.preempt_off = 0;
   task.stats = &fiber.stats;
+  task.alloc_scope = 0;  // of a scope in the middle of which a run ended
   task.fault_events = nullptr;
   task.longest_wait = {};
 }

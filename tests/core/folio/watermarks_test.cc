@@ -219,6 +219,38 @@ TEST_F(WatermarksTest, OutOfMemoryIsSaidAfterNoProgress) {
   EXPECT_EQ(Count(AllocEvent::kFailedKernel), 1);
 }
 
+TEST_F(WatermarksTest, ReclaimThatOnlySaysThatItFreedIsRetriedSixteenTimes) {
+  Leave(kMin);
+  hook_.on_reclaim = [] { return 1u; };
+  EXPECT_FALSE(Gets(Gfp::kKernel));
+  EXPECT_EQ(hook_.reclaims, 17);
+  EXPECT_EQ(Count(AllocEvent::kFailedKernel), 1);
+}
+
+TEST_F(WatermarksTest, AFrameThatAppearsStartsTheRetriesAgain) {
+  Leave(kMin - 10);
+  hook_.on_reclaim = [this] {
+    if (hook_.reclaims % 10 == 0) {  // 10 rounds for each frame, of which 11 are needed
+      frames_->Put(*held_.back());
+      held_.pop_back();
+    }
+    return 1u;
+  };
+  EXPECT_TRUE(Gets(Gfp::kKernel));
+  EXPECT_EQ(hook_.reclaims, 110);
+}
+
+TEST_F(WatermarksTest, AKilledTaskStopsReclaiming) {
+  Leave(kMin);
+  hook_.on_reclaim = [] {
+    CurrentTask().Kill();
+    return 1u;
+  };
+  EXPECT_FALSE(Gets(Gfp::kKernel));
+  EXPECT_EQ(hook_.reclaims, 1);
+  CurrentTask().ClearKill();
+}
+
 TEST_F(WatermarksTest, WhatOthersFreedMeanwhileCountsThoughReclaimGotNothing) {
   Leave(kMin);
   hook_.on_reclaim = [&] {
@@ -300,6 +332,19 @@ TEST_F(WatermarksTest, AnInjectedFailureReachesNoHook) {
   EXPECT_FALSE(Gets(Gfp::kKernel));
   EXPECT_EQ(hook_.wakes + hook_.reclaims, 0);
   frames_.fail_points().Disarm();
+}
+
+TEST(NoWatermarksTest, ReclaimThatOnlySaysThatItFreedIsRetriedSixteenTimes) {
+  TestFrames frames(64);
+  NotingHook hook;
+  frames->SetPressureHook(&hook);
+  std::vector<Folio*> all;
+  while (all.size() < 63) all.push_back(*frames->Allocate(FrameUse::kAnon, Gfp::kNowait));
+  hook.on_reclaim = [] { return 1u; };
+  EXPECT_FALSE(frames->Allocate(FrameUse::kAnon, Gfp::kKernel).ok());
+  EXPECT_EQ(hook.reclaims, 17);
+  frames->SetPressureHook(nullptr);
+  frames.PutAll(all);
 }
 
 TEST(NoWatermarksTest, TheLastFrameIsHadByEverybodyAndOnlyThenReclaimIsAsked) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/sync/lock_stats.h"
@@ -258,6 +259,46 @@ TEST_P(FaultLadderTest, EachFaultEndsOnTheRungThatTheSchemeSaysForTheReasonThatI
 }
 
 INSTANTIATE_TEST_SUITE_P(Schemes, FaultLadderTest, testing::ValuesIn(AllSchemes()),
+                         [](const auto& test) { return std::string(Name(test.param)); });
+
+// -- The record of a fault below a stack ----------------------------------------------------------
+
+class StackGrowthEventTest : public testing::TestWithParam<SchemeName> {
+ protected:
+  StackGrowthEventTest() { Stack(w_); }
+
+  /// The one record that a write to the page leaves.
+  FaultEvent Recorded(int64_t page, std::string_view outcome) {
+    FaultEventRing ring(4);
+    {
+      const FaultRecording recording(&ring);
+      EXPECT_EQ(w_.Fault(page, kWrite), outcome);
+    }
+    const auto events = ring.Take().records;
+    EXPECT_EQ(events.size(), 1u);
+    return events.empty() ? FaultEvent{} : events[0];
+  }
+
+  SchemeMachine machine_;
+  SchemeWorld w_{machine_, DefaultsOf(GetParam())};
+};
+
+TEST_P(StackGrowthEventTest, CoversTheGrowthAndTheFaultAfterIt) {
+  const FaultEvent event = Recorded(3, "ok");
+  EXPECT_TRUE(event.below_stack);
+  EXPECT_EQ(event.outcome, 0u);
+  EXPECT_TRUE(event.rungs.Has(FaultRung::kMmapLock));
+  EXPECT_FALSE(Recorded(3, "ok").below_stack) << "it has grown";
+}
+
+TEST_P(StackGrowthEventTest, SaysThatTheStackCouldNotGrow) {
+  w_.Map(2, 1);
+  const FaultEvent event = Recorded(4, "SEGV_MAPERR");  // no gap to what lies below
+  EXPECT_TRUE(event.below_stack);
+  EXPECT_EQ(event.outcome, fault_bit::kNoVma);
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemes, StackGrowthEventTest, testing::ValuesIn(AllSchemes()),
                          [](const auto& test) { return std::string(Name(test.param)); });
 
 class SpfWiresTablesTest : public testing::TestWithParam<SchemeName> {};

@@ -78,6 +78,29 @@ TEST_F(MapCountTest, MremapLeavesRoomForFourSplits) {
   EXPECT_EQ(Why(mm().Mremap(At(10), Pages(2), Pages(2), kTo, At(0))), "ENOMEM");
 }
 
+// -- Options of an mm ----------------------------------------------------------------------------
+
+TEST(MmOptionsTest, AnOddFirstSequenceIsRefusedWithFieldValueAndRange) {
+  EXPECT_EQ(WhyRefused(MmOptions{.first_sequence = 7}),
+            "first_sequence: 7 is odd, as if a writer were in; allowed: even numbers from 0 to "
+            "18446744073709551614");
+  MmWorld world;
+  EXPECT_EQ(Why(world.machine().CreateMm({.first_sequence = 7})), "EINVAL");
+  EXPECT_EQ(Why(world.machine().CreateMm({.first_sequence = UINT64_MAX})), "EINVAL");
+}
+
+TEST(MmOptionsTest, TheGreatestEvenFirstSequenceIsAllowed) {
+  EXPECT_EQ(WhyRefused(MmOptions{}), std::nullopt);
+  MmWorld world;
+  world.NewMm({.first_sequence = UINT64_MAX - 1});
+}
+
+TEST(MmOptionsTest, WhatTheFaultPathRefusesIsRefused) {
+  const MmOptions options{.fault = {.scheme = SchemeName::kRcuRestart}};  // eager
+  ASSERT_TRUE(WhyRefused(options.fault).has_value());
+  EXPECT_EQ(WhyRefused(options), WhyRefused(options.fault));
+}
+
 class RlimitAsTest : public MmTest {
  protected:
   RlimitAsTest() : MmTest(With([](MmOptions& options) { options.rlimit_as = Pages(8) + 100; })) {}

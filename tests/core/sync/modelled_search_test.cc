@@ -375,18 +375,20 @@ TEST(AbandonedRunTest, DoesNotDisturbTheNextOne) {
   }
 }
 
-TEST(AbandonedRunTest, MayBeStoppedByTheDriver) {
-  class StopAfter : public Driver {
-   public:
-    explicit StopAfter(uint32_t steps) : steps_(steps) {}
-    int Choose(const Execution& execution, FiberMask eligible, int current) override {
-      if (execution.step_count() == steps_) return kNoFiber;
-      return ChooseWithoutPreemption(execution, eligible, current);
-    }
+/// Stops the run after so many steps.
+class StopAfter : public Driver {
+ public:
+  explicit StopAfter(uint32_t steps) : steps_(steps) {}
+  int Choose(const Execution& execution, FiberMask eligible, int current) override {
+    if (execution.step_count() == steps_) return kNoFiber;
+    return ChooseWithoutPreemption(execution, eligible, current);
+  }
 
-   private:
-    uint32_t steps_;
-  };
+ private:
+  uint32_t steps_;
+};
+
+TEST(AbandonedRunTest, MayBeStoppedByTheDriver) {
   Execution execution(kWholeLocks);
   const Execution::Body body = Storing(2, 3, true);
   for (uint32_t steps = 0; steps < 6; ++steps) {
@@ -396,6 +398,25 @@ TEST(AbandonedRunTest, MayBeStoppedByTheDriver) {
   }
   StopAfter driver(6);
   EXPECT_EQ(execution.Run(body, driver), RunStatus::kCompleted);
+}
+
+TEST(AbandonedRunTest, LeavesItsTasksInNoScope) {
+  Execution execution(kWholeLocks);
+  uint32_t seen = ~0u;
+  const Execution::Body body = [&seen](Execution& run) {
+    auto* word = run.New<Atomic<int>>(0);
+    run.Spawn("task", [word, &seen] {
+      seen = CurrentTask().alloc_scope;
+      CurrentTask().alloc_scope = 1;  // a scope that does not come to its end
+      word->Store(1, kRelaxed);
+      CurrentTask().alloc_scope = seen;
+    });
+  };
+  StopAfter at_once(0);
+  EXPECT_EQ(execution.Run(body, at_once), RunStatus::kStopped);
+  StopAfter never(100);
+  EXPECT_EQ(execution.Run(body, never), RunStatus::kCompleted);
+  EXPECT_EQ(seen, 0u);
 }
 
 // -- Stacks ---------------------------------------------------------------------------------------
