@@ -67,6 +67,7 @@ struct WindowSpec {
   Neighbour neighbour = Neighbour::kNone;
   double mapper_period_ns = 0;  ///< from one map and unmap to the next, at least; 0: no pause
   bool settle = false;          ///< World::Settle after each phase
+  bool each = false;            ///< look at each fault, which costs; see Window
   double seconds = 0.15;        ///< of counted phases, with all that is not timed; one at least
 };
 
@@ -78,10 +79,18 @@ struct Window {
   double seconds = 0;   ///< from the first thread's start to the last one's end
   uint64_t mapper_ops = 0;
   FaultCounts counts = NoneYet();
+  // If each fault is looked at; `seconds` has the clock in it then.
+  double p99_ns = 0;       ///< of a fault; a sum of windows has none
+  uint64_t reclaimed = 0;  ///< faults that entered direct reclaim
 
   /// Of a thread's time.
   [[nodiscard]] double NsPerFault() const {
     return 1e9 * seconds * threads / static_cast<double>(faults);
+  }
+  [[nodiscard]] double P99Ns() const { return p99_ns; }
+  /// Faults that never entered direct reclaim, if each is looked at.
+  [[nodiscard]] double PercentUnreclaimed() const {
+    return 100.0 - 100.0 * static_cast<double>(reclaimed) / static_cast<double>(faults);
   }
   /// Of all threads together.
   [[nodiscard]] double FaultsPerSecond() const { return static_cast<double>(faults) / seconds; }
