@@ -6,7 +6,9 @@
 // table for each page; memory is at the min mark when a phase begins.
 //
 // The rate alone says little, since a faster machine needs more of it. Hence it is also given as a
-// share of the frames that the faults took. Faults that get nothing, even from reclaim, end as oom.
+// share of the frames that the faults took, a median like the rest. Faults that get nothing, even
+// from reclaim, end as oom.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -90,22 +92,12 @@ class FreerTable {
     const Window sum = rounds_.Sum(cells.each);
     report.Row(
         {Text(std::string(faultline::Name(cells.policy))), Number(cells.per_ms),
-         Number(FreedByTaken(sum), 3), Number(ns.median, 1), Range(ns, 1),
-         Number(unreclaimed.median, 2), Range(unreclaimed, 2),
+         Number(rounds_.Of(cells.each, &Window::FreedByTaken).median, 3), Number(ns.median, 1),
+         Range(ns, 1), Number(unreclaimed.median, 2), Range(unreclaimed, 2),
          Number(Per(1000, sum, FaultCount::kReclaimEntries), 2),
          Number(Per(1000, sum, FaultCount::kRetries), 2),
          Number(Per(1000, sum, FaultCount::kTableFailures), 2),
          Number(1000.0 * static_cast<double>(sum.failed) / static_cast<double>(sum.faults), 2)});
-  }
-
-  /// Frames that the freer freed by those that faults kept, pages and tables.
-  static double FreedByTaken(const Window& sum) {
-    const auto count = [&](FaultCount which) { return Of(sum.counts, which).value_or(0); };
-    const uint64_t pages = sum.faults - sum.failed;
-    const uint64_t tables =
-        count(FaultCount::kTablesAllocated) - count(FaultCount::kTablesThrownAway);
-    return static_cast<double>(count(FaultCount::kFreedByOthers)) /
-           static_cast<double>(pages + tables);
   }
 
   const FaultBenchOptions& options_;

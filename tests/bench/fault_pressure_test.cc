@@ -27,7 +27,7 @@ class FaultPressureTest : public testing::Test {
         marks_(frames_.watermarks()),
         free_(frames_.free_frames()) {}
 
-  /// Whether a table is to be had; it goes at once, and to the buddy.
+  /// Whether a frame is to be had; it goes back at once, to the list of this CPU.
   bool CanAllocate(Gfp gfp) {
     const Result<Folio*> folio = frames_.Allocate(FrameUse::kAnon, gfp);
     if (folio.ok()) frames_.Put(**folio);

@@ -92,6 +92,15 @@ struct Window {
   [[nodiscard]] double PercentUnreclaimed() const {
     return 100.0 - 100.0 * static_cast<double>(reclaimed) / static_cast<double>(faults);
   }
+  /// Frames that a Freer freed by those that faults kept, pages and tables.
+  [[nodiscard]] double FreedByTaken() const {
+    const auto count = [this](FaultCount which) { return Of(counts, which).value_or(0); };
+    const uint64_t pages = faults - failed;
+    const uint64_t tables =
+        count(FaultCount::kTablesAllocated) - count(FaultCount::kTablesThrownAway);
+    return static_cast<double>(count(FaultCount::kFreedByOthers)) /
+           static_cast<double>(pages + tables);
+  }
   /// Of all threads together.
   [[nodiscard]] double FaultsPerSecond() const { return static_cast<double>(faults) / seconds; }
   [[nodiscard]] double MapperOpsPerSecond() const {
