@@ -29,6 +29,12 @@ Tables:
   faults  one VMA for all threads and one for each, pages as `tag` and as `bytes`
   mapper  one thread beside a far mapper and beside a merging one
   duty    one thread beside a far mapper, by how much of the time that works
+With --policies, for each scheme instead:
+  policies  by policy, touches (each page or sparse) and free memory (plenty, at the low mark, below
+            min): cost, tables allocated and thrown away, failures, retries, reclaims, the 99th
+            percentile; then who got what was asked for
+  freer     memory at the min mark beside a task that frees: nowait_reclaim_retry and direct reclaim
+            by its rate
 
 Examples:
   fault_bench                                 all of them, 1 and 2 threads; some minutes
@@ -154,7 +160,10 @@ int Main(int argc, char** argv) {
   Rcu::Barrier();     // starts RCU's thread while nothing is pinned: it inherits that
   Report report(flags.json ? Output::kJson : Output::kTable);
   if (flags.policies) {
-    for (const FaultOptions& scheme : options.schemes) PrintPolicies(options, scheme, report);
+    for (const FaultOptions& scheme : options.schemes) {
+      PrintPolicies(options, scheme, report);
+      PrintFreer(options, scheme, report);
+    }
   } else {
     PrintTables(options, flags, report);
   }

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What fault_bench knows of the core's own counts and of its memory pressure, in one place: a count
-// that the core does not keep, or a pressure that it cannot make, is "nothing" here and "-" in the
-// tables. Everything else in fault_bench works without them.
+// What fault_bench knows of the core's own counts, in one place: a count that a world does not
+// keep, such as the running kernel's, is "nothing" here and "-" in the tables. Counts are read
+// while no fault is under way and compared as differences, so that nobody has to reset them.
+// Everything else in fault_bench works without them.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string_view>
 
 #include "core/machine/machine.h"
 
 namespace faultline::bench {
-
-// -- Counts ---------------------------------------------------------------------------------------
 
 enum class FaultCount : uint8_t {
   kLeftTopRung,       ///< faults that did not end on the first rung of their scheme
@@ -25,6 +22,8 @@ enum class FaultCount : uint8_t {
   kTableFailures,     ///< tables that could not be had
   kRetries,           ///< faults begun again after reclaim
   kReclaimEntries,    ///< direct reclaim entered by a fault
+  kKswapdWakes,       ///< allocations that found memory low
+  kFreedByOthers,     ///< frames that a Freer gave back meanwhile; none without one
   kCount
 };
 
@@ -71,42 +70,9 @@ inline FaultCounts ReadFaultCounts(Machine& machine, Mm& mm) {
   set(FaultCount::kTableFailures, stats.Count(FaultCounter::kTableFailures));
   set(FaultCount::kRetries, stats.Count(FaultCounter::kReclaimRetries));
   set(FaultCount::kReclaimEntries, machine.frames().events().Sum(AllocEvent::kAllocstall));
+  set(FaultCount::kKswapdWakes, machine.frames().events().Sum(AllocEvent::kKswapdWake));
+  set(FaultCount::kFreedByOthers, 0);
   return counts;
 }
-
-// -- Memory pressure ------------------------------------------------------------------------------
-
-/// How much memory is free while faults are measured.
-enum class FreeMemory : uint8_t { kPlenty, kAtLowMark, kBelowMin };
-
-inline constexpr std::array kAllFreeMemory{FreeMemory::kPlenty, FreeMemory::kAtLowMark,
-                                           FreeMemory::kBelowMin};
-
-inline std::string_view Name(FreeMemory free) {
-  switch (free) {
-    case FreeMemory::kPlenty:
-      return "plenty";
-    case FreeMemory::kAtLowMark:
-      return "at low mark";
-    case FreeMemory::kBelowMin:
-      return "below min";
-  }
-  return "?";
-}
-
-/// `options` with the watermarks that `free` needs; nothing if machines have none.
-inline std::optional<MachineOptions> WithWatermarks(const MachineOptions& options,
-                                                    FreeMemory free) {
-  if (free == FreeMemory::kPlenty) return options;
-  return std::nullopt;
-}
-
-/// Keeps a machine's free memory at a level while it lives: holds frames that nobody uses, and
-/// gives some back where the level asks for it.
-class Pressure {
- public:
-  /// For a machine made with WithWatermarks(..., free).
-  Pressure([[maybe_unused]] Machine& machine, [[maybe_unused]] FreeMemory free) {}
-};
 
 }  // namespace faultline::bench

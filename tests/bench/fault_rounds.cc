@@ -91,6 +91,7 @@ Window Rounds::Sum(size_t cell) const {
     sum.threads = window.threads;
     sum.faults += window.faults;
     sum.failed += window.failed;
+    sum.reclaimed += window.reclaimed;
     sum.seconds += window.seconds;
     sum.mapper_ops += window.mapper_ops;
     AddDifference(sum.counts, NoneYet(), window.counts);

@@ -29,8 +29,10 @@ void PrintMappers(Lab& lab, Report& report, std::vector<Aim>& aims);
 void PrintDuties(Lab& lab, Report& report);
 void PrintAims(const std::vector<Aim>& aims, Report& report);
 
-/// Policies of table allocation under `scheme`, by touches and free memory (BEHAVIOURS E10, E11,
-/// E13).
+/// Policies of table allocation under `scheme`, by touches and free memory (BEHAVIOURS E10, E11).
 void PrintPolicies(const FaultBenchOptions& options, const FaultOptions& scheme, Report& report);
+/// Whether faults can live on what another task frees, by how fast it does (E13): those that retry
+/// without sleeping (A7) beside those that reclaim directly.
+void PrintFreer(const FaultBenchOptions& options, const FaultOptions& scheme, Report& report);
 
 }  // namespace faultline::bench

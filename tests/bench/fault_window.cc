@@ -69,6 +69,11 @@ class FaultWindow {
     crew.Run(spec_.threads + neighbours,
              [this](int index) { index < spec_.threads ? Fault(index) : Disturb(); });
     ForCrowd([this](uint64_t offset) { world_.Unmap(offset, kCrowdBytes); });
+    if (!fault_ns_.empty()) {
+      const auto p99 = fault_ns_.begin() + static_cast<ptrdiff_t>(fault_ns_.size() * 99 / 100);
+      std::nth_element(fault_ns_.begin(), p99, fault_ns_.end());
+      window_.p99_ns = *p99;
+    }
     return window_;
   }
 
@@ -84,6 +89,9 @@ class FaultWindow {
     int64_t start_ns = 0;
     int64_t end_ns = 0;
     Touched touched;
+    // Of each fault, if that is looked at.
+    std::vector<uint32_t> fault_ns;
+    uint64_t reclaimed = 0;
   };
 
   /// The phases, as thread `index` of those that fault; thread 0 keeps the books.
@@ -94,7 +102,8 @@ class FaultWindow {
       if (index == 0) OpenPhase();
       gate_.Wait();
       run.start_ns = NowNs();
-      run.touched = world_.WriteFaults(PartOf(index), over_);
+      run.touched =
+          spec_.each ? FaultEach(run, PartOf(index)) : world_.WriteFaults(PartOf(index), over_);
       run.end_ns = NowNs();
       if (ends_with_first_) over_.store(true, std::memory_order_relaxed);  // relaxed: only a flag
       gate_.Wait();
@@ -106,13 +115,35 @@ class FaultWindow {
     if (index == 0) stop_neighbour_.store(true, std::memory_order_relaxed);
   }
 
+  /// One by one. With several threads, one's reclaim may count for another's fault, too.
+  Touched FaultEach(PartRun& run, const Touches& touches) {
+    run.fault_ns.clear();
+    run.reclaimed = 0;
+    Touched sum;
+    uint64_t offset = touches.offset;
+    for (; sum.done < touches.count; offset += touches.stride) {
+      const uint64_t entries_before = world_.ReclaimEntries();
+      const int64_t start_ns = NowNs();
+      const Touched touched = world_.WriteFaults({.offset = offset, .count = 1}, over_);
+      const int64_t end_ns = NowNs();
+      if (touched.done == 0) break;
+      run.fault_ns.push_back(static_cast<uint32_t>(end_ns - start_ns));
+      if (world_.ReclaimEntries() != entries_before) ++run.reclaimed;
+      ++sum.done;
+      sum.failed += touched.failed;
+    }
+    return sum;
+  }
+
   void OpenPhase() {
     over_.store(false, std::memory_order_relaxed);  // relaxed: the gate orders it
     counts_before_ = world_.Counts();
     mapper_before_ = mapper_ops_.load(std::memory_order_relaxed);  // a statistic
+    world_.BeforeFaults();
   }
 
   void ClosePhase(bool counts) {
+    world_.AfterFaults();
     const uint64_t mapper_after = mapper_ops_.load(std::memory_order_relaxed);  // a statistic
     if (!counts) {
       start_ns_ = NowNs();
@@ -129,6 +160,8 @@ class FaultWindow {
       end_ns = std::max(end_ns, run.end_ns);
       window_.faults += run.touched.done;
       window_.failed += run.touched.failed;
+      window_.reclaimed += run.reclaimed;
+      fault_ns_.insert(fault_ns_.end(), run.fault_ns.begin(), run.fault_ns.end());
     }
     window_.seconds += 1e-9 * static_cast<double>(end_ns - start_ns);
   }
@@ -183,6 +216,7 @@ class FaultWindow {
   // Thread 0's books; the gates order them.
   Window window_;
   int64_t start_ns_ = 0;  ///< when the first phase, which does not count, was over
+  std::vector<uint32_t> fault_ns_;
   FaultCounts counts_before_{};
   uint64_t mapper_before_ = 0;
   bool done_ = false;

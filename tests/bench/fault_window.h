@@ -69,6 +69,7 @@ struct WindowSpec {
   uint64_t crowd = 0;  ///< mappings that nobody touches, between the others and the far one
   double mapper_period_ns = 0;  ///< from one map and unmap to the next, at least; 0: no pause
   bool settle = false;          ///< World::Settle after each phase
+  bool each = false;            ///< look at each fault, which costs; see Window
   double seconds = 0.15;        ///< of counted phases, with all that is not timed; one at least
 };
 
@@ -80,10 +81,27 @@ struct Window {
   double seconds = 0;   ///< from the first thread's start to the last one's end
   uint64_t mapper_ops = 0;
   FaultCounts counts = NoneYet();
+  // If each fault is looked at; `seconds` has the clock in it then.
+  double p99_ns = 0;       ///< of a fault; a sum of windows has none
+  uint64_t reclaimed = 0;  ///< faults that entered direct reclaim
 
   /// Of a thread's time.
   [[nodiscard]] double NsPerFault() const {
     return 1e9 * seconds * threads / static_cast<double>(faults);
+  }
+  [[nodiscard]] double P99Ns() const { return p99_ns; }
+  /// Faults that never entered direct reclaim, if each is looked at.
+  [[nodiscard]] double PercentUnreclaimed() const {
+    return 100.0 - 100.0 * static_cast<double>(reclaimed) / static_cast<double>(faults);
+  }
+  /// Frames that a Freer freed by those that faults kept, pages and tables.
+  [[nodiscard]] double FreedByTaken() const {
+    const auto count = [this](FaultCount which) { return Of(counts, which).value_or(0); };
+    const uint64_t pages = faults - failed;
+    const uint64_t tables =
+        count(FaultCount::kTablesAllocated) - count(FaultCount::kTablesThrownAway);
+    return static_cast<double>(count(FaultCount::kFreedByOthers)) /
+           static_cast<double>(pages + tables);
   }
   /// Of all threads together.
   [[nodiscard]] double FaultsPerSecond() const { return static_cast<double>(faults) / seconds; }

@@ -41,6 +41,7 @@ class NotingWorld : public World {
       parts_.emplace(touches.offset, touches.count);
       ++runs_;
     }
+    EXPECT_EQ(begun_, ended_ + 1);
     while (waits_for_touching_ && !IsTouched()) std::this_thread::yield();
     uint64_t done = 0;
     while (done < touches.count && !over.load(std::memory_order_relaxed)) ++done;
@@ -48,6 +49,10 @@ class NotingWorld : public World {
     return {.done = done, .failed = failing_ ? done : 0};
   }
   void Settle() override { ++settled_; }
+  void BeforeFaults() override { ++begun_; }
+  void AfterFaults() override { EXPECT_EQ(++ended_, begun_); }
+  /// Each second fault reclaims, twice.
+  uint64_t ReclaimEntries() override { return faulted_ / 2 * 2; }
   FaultCounts Counts() override {
     FaultCounts counts;
     counts[static_cast<size_t>(FaultCount::kRetries)] = faulted_.load();
@@ -75,6 +80,8 @@ class NotingWorld : public World {
   bool failing_ = false;
   bool waits_for_touching_ = false;  ///< faults wait for it, however late the mapper's thread runs
   std::atomic<int> settled_{0};
+  std::atomic<int> begun_{0};  ///< phases' faults
+  std::atomic<int> ended_{0};
   std::atomic<uint64_t> faulted_{0};
 };
 
@@ -152,6 +159,27 @@ TEST_F(FaultWindowTest, SpinningNeighbourMapsNothing) {
 TEST_F(FaultWindowTest, SettlesAfterEachPhaseIfAsked) {
   (void)Run({.settle = true});
   EXPECT_EQ(world_.settled_, world_.runs_);
+}
+
+TEST_F(FaultWindowTest, TellsWhenThePhasesFaultsBeginAndEnd) {
+  (void)Run({});
+  EXPECT_EQ(world_.begun_, world_.runs_);
+  EXPECT_EQ(world_.ended_, world_.runs_);
+}
+
+TEST_F(FaultWindowTest, LooksAtEachFaultIfAsked) {
+  const Window window = Run({.each = true});
+  EXPECT_EQ(world_.runs_ % 1000, 0) << "one call for each fault";
+  EXPECT_EQ(window.faults, static_cast<uint64_t>(world_.runs_) - 1000);
+  EXPECT_EQ(window.reclaimed, window.faults / 2);
+  EXPECT_DOUBLE_EQ(window.PercentUnreclaimed(), 50);
+  EXPECT_GT(window.P99Ns(), 0);
+}
+
+TEST_F(FaultWindowTest, LooksAtNoFaultIfNotAsked) {
+  const Window window = Run({});
+  EXPECT_EQ(window.P99Ns(), 0);
+  EXPECT_EQ(window.reclaimed, 0u);
 }
 
 TEST_F(FaultWindowTest, FailedFaultsAreTold) {

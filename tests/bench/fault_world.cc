@@ -65,6 +65,10 @@ Touched OurWorld::WriteFaults(const Touches& touches, const std::atomic<bool>& o
 
 void OurWorld::Settle() { Rcu::Barrier(); }
 
+uint64_t OurWorld::ReclaimEntries() {
+  return static_cast<uint64_t>(machine_.frames().events().Sum(AllocEvent::kAllocstall));
+}
+
 KernelWorld::KernelWorld() : refuse_huge_pages_(GivesHugePagesUnasked()) {
   // Finds a place; what is in it afterwards is up to Map.
   void* const place =

@@ -25,8 +25,8 @@ struct Touched {
   uint64_t failed = 0;  ///< of `done`, those that ended with a signal
 };
 
-/// All calls but Counts may come from several threads at once. What cannot fail here ends the
-/// program if it does.
+/// Map, Unmap, WriteFaults and ReclaimEntries may be called by several threads at once. What cannot
+/// fail here ends the program if it does.
 class World {
  public:
   World() = default;
@@ -39,10 +39,15 @@ class World {
   virtual void Unmap(uint64_t offset, uint64_t bytes) = 0;
   /// One write fault for each touch, until `over`, which is looked at now and then.
   virtual Touched WriteFaults(const Touches& touches, const std::atomic<bool>& over) = 0;
-  /// Waits until what was unmapped before has been given back.
+  /// Waits until what was unmapped before has been given back. While no fault is under way.
   virtual void Settle() = 0;
+  /// Right before a phase's faults and right after them, on one thread.
+  virtual void BeforeFaults() {}
+  virtual void AfterFaults() {}
   /// While no fault is under way.
   virtual FaultCounts Counts() = 0;
+  /// How often direct reclaim was entered, by whomever. At any time.
+  virtual uint64_t ReclaimEntries() { return 0; }
 };
 
 /// An mm of ours; it and its machine outlive the world.
@@ -55,6 +60,7 @@ class OurWorld : public World {
   Touched WriteFaults(const Touches& touches, const std::atomic<bool>& over) override;
   void Settle() override;
   FaultCounts Counts() override { return ReadFaultCounts(machine_, mm_); }
+  uint64_t ReclaimEntries() override;
 
  private:
   Machine& machine_;
