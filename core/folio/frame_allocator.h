@@ -150,7 +150,7 @@ class FrameAllocator {
  private:
   /// Free frames of one CPU, as a stack (Linux: struct per_cpu_pages).
   struct alignas(kCacheLinePad) CpuList {
-    static constexpr uint32_t kBatch = 32;
+    static constexpr uint32_t kBatch = 64;
     static constexpr uint32_t kHigh = 4 * kBatch;
     SpinLock<LockRank::kPerCpu> lock;
     uint32_t count ABSL_GUARDED_BY(lock) = 0;

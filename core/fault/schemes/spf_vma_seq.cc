@@ -14,10 +14,10 @@ bool SpfVmaSeqScheme::Begin(FaultTarget& target, const FaultRequest& request, Ho
 
 bool SpfVmaSeqScheme::Resume(FaultTarget& target, Hold& hold, WalkState& walk) {
   hold.section.emplace();
-  auto* const found = static_cast<Vma*>(target.tree.Find(walk.page.value()));
-  const bool same_slot = found != nullptr && found == hold.note.ref.get();
-  if (same_slot) hold.note.ref = StableRef<Vma>(found);
-  if (!same_slot || !hold.note.IsCurrent()) {
+  // Outside of the section the slot may have become another VMA's; it is no other memory, and its
+  // sequence went on (B21). So the note tells without a second walk of the tree.
+  hold.note.ref = StableRef<Vma>(hold.note.ref.get());
+  if (!hold.note.IsCurrent()) {
     hold.reason = LeaveReason::kChanged;
     return false;
   }
