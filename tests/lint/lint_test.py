@@ -435,6 +435,15 @@ class SetupTest(Sample):
         self.stub("apt-get", "exit 1")
         self.assertEqual(self.setup_run(), (0, ""))
 
+    def test_takes_a_command_that_is_there_instead_of_its_package(self):
+        self.write("deploy/packages.txt", "here\naway (true)  # a command that every machine has\n")
+        self.stub("apt-get", "exit 1")
+        self.assertEqual(self.setup_run(), (0, ""))
+        self.write("deploy/packages.txt", "here\naway (no-such-command)\n")
+        status, output = self.setup_run()
+        self.assertEqual(status, 1)
+        self.assertIn("missing packages: away\n", output)
+
     def test_names_what_is_missing_and_the_command_when_apt_fails(self):
         self.stub("apt-get", "exit 100")
         status, output = self.setup_run()
