@@ -79,7 +79,7 @@ TEST(ColumnsTest, AKindForEachOperationIsOneByteMore) {
   EXPECT_LE(BytesPerOperation("batch of faults of two kinds", request), 9 + kAround);
 }
 
-// As fresh pages: half of them mapped somewhere, half unmapped where that was.
+// Half of them map memory wherever there is room, each other one unmaps what was mapped.
 TEST(ColumnsTest, MapsAndUnmapsThatReferToThemTakeFewArguments) {
   v1::AttachRequest request;
   v1::OperationBatch& batch = *request.mutable_batch();

@@ -19,7 +19,6 @@
 
 #include "core/base/errno.h"
 #include "core/fault/fault_options.h"
-#include "core/fault/scheme_table.h"
 #include "core/folio/watermarks.h"
 #include "core/observe/activity.h"
 #include "core/observe/fault_counters.h"
