@@ -71,6 +71,22 @@ class IncludeDirectionTest(Sample):
     def test_refuses_proto_in_core(self):
         self.refuses("core/mm/a.cc", "proto/columns/pack.h", "core does not know proto")
 
+    def test_refuses_generated_headers_and_grpc_in_core(self):
+        self.refuses("core/mm/a.cc", "faultline/v1/memory.pb.h", "core does not know proto")
+        for target in ("faultline/v1/memory.grpc.pb.h", "grpcpp/grpcpp.h", "google/protobuf/message.h"):
+            with self.subTest(target):
+                self.write("core/mm/a.cc", f"// One line.\n#include <{target}>\n")
+                self.assert_refused("include_direction", "core/mm/a.cc:2:", "core does not know proto")
+
+    def test_refuses_a_library_of_core_that_links_proto(self):
+        self.write("core/mm/CMakeLists.txt", "faultline_core_library(mm\n  LIBS faultline_proto)\n")
+        self.assert_refused("include_direction", "core/mm/CMakeLists.txt:2: links faultline_proto")
+
+    def test_accepts_generated_headers_in_server_client_and_tests(self):
+        for path in ("server/a.cc", "client/a.cc", "tests/proto/a.cc"):
+            self.write(path, '#include <grpcpp/grpcpp.h>\n\n#include "faultline/v1/memory.grpc.pb.h"\n')
+        self.assert_accepted("include_direction")
+
     def test_refuses_core_in_client(self):
         self.refuses("client/a.cc", "core/base/errno.h", "client does not know core")
 
@@ -246,6 +262,82 @@ class DocsAreCompiledTest(Sample):
         self.assert_accepted("docs_are_compiled")
 
 
+class ProtoTest(Sample):
+    GOOD = SPDX + """// What it is.
+syntax = "proto3";
+
+package faultline.v1;
+
+// Asks.
+message GetRequest {}
+
+// Answers.
+message GetResponse {
+  // The server's instance.
+  fixed64 instance_epoch = 1;
+  // Numbers.
+  repeated uint32 numbers = 2;
+}
+
+// Does it.
+service ThingService {
+  // Does it.
+  rpc Get(GetRequest) returns (GetResponse);
+}
+"""
+
+    def setUp(self):
+        super().setUp()
+        (self.root / "proto").mkdir()
+        shutil.copy(ROOT / "proto/buf.yaml", self.root / "proto")
+
+    def refuses(self, good, bad, *expected):
+        self.assertIn(good, self.GOOD)
+        self.write("proto/faultline/v1/thing.proto", self.GOOD.replace(good, bad))
+        self.assert_refused("proto", "proto/faultline/v1/thing.proto:", *expected)
+
+    def test_accepts_a_good_file_and_says_that_nothing_was_released(self):
+        self.write("proto/faultline/v1/thing.proto", self.GOOD)
+        status, output = self.check("proto")
+        self.assertEqual((status, output.count("\n")), (0, 1))
+        self.assertIn("no release yet", output)
+
+    def test_refuses_what_buf_refuses(self):
+        self.refuses("rpc Get(GetRequest)", "rpc Fetch(GetRequest)", "FetchRequest")
+
+    def test_refuses_a_field_without_a_comment(self):
+        self.refuses("  // Numbers.\n", "", ":14:", "comment")
+
+    def test_refuses_an_enum_value_without_a_comment(self):
+        self.refuses("// Does it.\nservice", "// Kinds.\nenum Kind {\n  KIND_UNSPECIFIED = 0;\n}\n\n// Does it.\nservice",
+                     "comment")
+
+    def test_refuses_a_reply_without_the_epoch(self):
+        self.refuses("fixed64 instance_epoch = 1", "uint64 instance_epoch = 1", "GetResponse", "instance_epoch")
+
+    def test_refuses_a_column_that_is_not_packed(self):
+        self.refuses("numbers = 2;", "numbers = 2 [packed = false];", "GetResponse.numbers is not packed")
+
+    def test_refuses_a_file_without_licence_and_a_long_line(self):
+        self.refuses(SPDX, "// Mine.\n", ":1: the first line is not")
+        self.refuses("// Answers.", "// Answers" + "." * 100, ":10: 110 columns")
+
+    def test_refuses_syntax_that_protoc_refuses(self):
+        self.refuses("message GetRequest {}", "message GetRequest {", "unmatched")
+
+    def test_refuses_a_download_host_in_the_lock(self):
+        self.write("proto/faultline/v1/thing.proto", self.GOOD)
+        self.write("proto/package-lock.json", '{\n  "resolved": "https://example.org/buf.tgz"\n}\n')
+        self.assert_refused("proto", "proto/package-lock.json:2:")
+
+    def test_refuses_what_breaks_a_release(self):
+        self.write("proto/faultline/v1/thing.proto", self.GOOD)
+        subprocess.run([ROOT / "build/npm/node_modules/.bin/buf", "build", "proto", "-o", "proto/released.binpb"],
+                       cwd=self.root, check=True)
+        self.assert_accepted("proto")
+        self.refuses("uint32 numbers", "uint64 numbers", "numbers")
+
+
 class SizesTest(Sample):
     def test_reports_a_long_function_and_does_not_fail(self):
         body = "  F();\n" * 80
@@ -370,6 +462,15 @@ class SetupTest(Sample):
         self.write("deploy/packages.txt", "here\n")
         self.stub("apt-get", "exit 1")
         self.assertEqual(self.setup_run(), (0, ""))
+
+    def test_takes_a_command_that_is_there_instead_of_its_package(self):
+        self.write("deploy/packages.txt", "here\naway (true)  # a command that every machine has\n")
+        self.stub("apt-get", "exit 1")
+        self.assertEqual(self.setup_run(), (0, ""))
+        self.write("deploy/packages.txt", "here\naway (no-such-command)\n")
+        status, output = self.setup_run()
+        self.assertEqual(status, 1)
+        self.assertIn("missing packages: away\n", output)
 
     def test_names_what_is_missing_and_the_command_when_apt_fails(self):
         self.stub("apt-get", "exit 100")
