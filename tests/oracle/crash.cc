@@ -42,6 +42,7 @@ bool Crashes(std::span<const Operation> ops, const std::string& path) {
                                    absl::StrCat("--against=", Settings().against), "--shrink=0"};
   args.insert(args.end(), Settings().flags.begin(), Settings().flags.end());
   std::vector<char*> argv;
+  argv.reserve(args.size() + 1);
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   const pid_t pid = fork();
