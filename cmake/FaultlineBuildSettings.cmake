@@ -51,8 +51,8 @@ set(FAULTLINE_NATIVE_ONLY OFF)
 if(FAULTLINE_SANITIZER STREQUAL "thread")
   set(FAULTLINE_NATIVE_ONLY ON)
 endif()
-# Tests and programs are mostly library templates, in which these checks take half of the compiler's time. Core has them
-# all; a wrong pointer is the address sanitizer's to find.
+# Tests and programs are mostly library templates, in which these checks take half of the compiler's time. The libraries
+# of core have them all; a wrong pointer is the address sanitizer's to find.
 set(FAULTLINE_LIGHT_OPTIONS "")
 if(FAULTLINE_SANITIZER STREQUAL "address")
   set(FAULTLINE_LIGHT_OPTIONS -fno-sanitize=alignment,null,object-size,vptr)

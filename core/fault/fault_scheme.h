@@ -72,8 +72,8 @@ concept FaultScheme = requires(FaultTarget& target, const FaultRequest& request,
 };
 
 /// Can leave its RCU section for something that sleeps, and come back: Suspend drops every table
-/// pointer; Resume validates and walks again from the root. A failed Resume leaves it suspended,
-/// and only End may follow.
+/// pointer; Resume validates and walks again from the root. After a failed Resume only End may
+/// follow.
 template <class S>
 concept SuspendingScheme =
     FaultScheme<S> && requires(FaultTarget& target, typename S::Hold& hold, WalkState& walk) {

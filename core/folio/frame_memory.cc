@@ -2,8 +2,9 @@
 //
 // Reserving the memory behind frames, and cleaning it for page tables; see frame_memory.h. Linux
 // clears a table's page when it allocates it (__GFP_ZERO); here a frame whose 4 KiB no data page
-// has used since they were zero is left alone. That is what makes tables cheap: they have been
-// through a grace period, so their memory is cold, and clearing it would cost more than all else.
+// has used since they were zero is left alone but for one word. That is what makes tables cheap:
+// they have been through a grace period, so their memory is cold, and clearing it would cost more
+// than all else.
 //
 // Invariant: plain writes go only to frames that nobody else can reach.
 #include "core/folio/frame_memory.h"

@@ -27,7 +27,8 @@ namespace {
 constexpr const char* kFooter = R"(
 Tables:
   faults  one VMA for all threads and one for each, pages as `tag` and as `bytes`
-  mapper  one thread beside a far mapper and beside a merging one
+  mapper  one thread beside a far mapper, one that also touches, and one whose mapping merges; in an
+          mm of hardly any VMA, and in one of 1000
   duty    one thread beside a far mapper, by how much of the time that works
 With --policies, for each scheme instead:
   policies  by policy, touches (each page or sparse) and free memory (plenty, at the low mark, below

@@ -40,7 +40,7 @@ Value KiloMapperOps(const Rounds& rounds, size_t cell) {
   return Number(rounds.Of(cell, &Window::MapperOpsPerSecond).median / 1e3, 1);
 }
 
-/// Rows of one scheme: every neighbour, in an mm of hardly any VMA but theirs and in one of many.
+// Rows of one scheme: every neighbour, in an mm of hardly any VMA but theirs and in one of many.
 constexpr std::array kNeighbours{Neighbour::kSpins, Neighbour::kFarMapper, Neighbour::kFarToucher,
                                  Neighbour::kMergingMapper};
 constexpr std::array kCrowds{uint64_t{0}, uint64_t{1000}};

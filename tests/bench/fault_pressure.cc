@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Implementation of fault_pressure.h. The marks see only the buddy's frames, not those on per-CPU
-// lists, hence the DrainLocal calls: without them a level would be off by a list, 128 frames.
+// lists, hence the DrainLocal calls: without them a level would be off by a list.
 #include "tests/bench/fault_pressure.h"
 
 #include <sched.h>
-
-#include <chrono>
 
 #include "core/base/check.h"
 #include "tests/bench/pairs.h"
 
 namespace faultline::bench {
-namespace {
-
-int64_t NowNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
 
 std::string_view Name(FreeMemory free) {
   switch (free) {

@@ -22,7 +22,8 @@ struct Aim {
 
 /// Faults of all threads in one VMA and in own ones, in both contents, and the kernel's.
 void PrintRates(Lab& lab, Report& report, std::vector<Aim>& aims);
-/// One thread's faults beside a far and beside a merging mapper, and the kernel's.
+/// One thread's faults beside a far mapper, one that touches, and a merging one, in an mm of few
+/// and of many VMAs, and the kernel's.
 void PrintMappers(Lab& lab, Report& report, std::vector<Aim>& aims);
 /// Beside a far mapper that works more and more of the time: who is disturbed, and from where on
 /// spf_mm_seq loses (BEHAVIOURS E6).

@@ -6,7 +6,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "tests/bench/pairs.h"
 
@@ -18,12 +17,6 @@ constexpr uint64_t kFar = 128ull << 30;
 constexpr uint64_t kMapperBytes = 16 * kPageSize;
 constexpr uint64_t kCrowd = 64ull << 30;  ///< where it begins
 constexpr uint64_t kCrowdBytes = kPageSize;
-
-int64_t NowNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 void Pause() { __builtin_ia32_pause(); }
 

@@ -17,11 +17,16 @@
 #include <string>
 #include <vector>
 
+#include "core/sync/sync_clock.h"
+
 namespace faultline::bench {
 
 /// Written data of different subjects and threads keep this distance: two lines, since the
 /// prefetcher pairs them.
 inline constexpr size_t kApart = 128;
+
+/// Monotonic time, signed: differences and deadlines are computed with it.
+inline int64_t NowNs() { return static_cast<int64_t>(SyncClockNs()); }
 
 /// Pins the calling thread to that CPU, modulo the number of CPUs.
 void PinToCpu(int index);

@@ -135,12 +135,15 @@ class PrunedFaultTest : public RightFaultTest {};
 
 TEST_P(PrunedFaultTest, HasTheSameFinalStatesPrunedAndUnpruned) {
   constexpr uint64_t kMoment = kIsFast ? 5'000 : 50;
+  int compared = 0;
   for (const FaultOptions& options : DefaultConfigurations(GetScenario())) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, Name(options.scheme));
     const SearchResult all = Search(options, Pruning::kNone, kMoment);
     if (!all.complete) continue;
     EXPECT_EQ(Search(options, Pruning::kBpor, kMoment).digests, all.digests);
+    ++compared;
   }
+  if (compared == 0) GTEST_SKIP() << "too many schedules without pruning, under every scheme";
 }
 
 INSTANTIATE_TEST_SUITE_P(Scenarios, PrunedFaultTest, testing::ValuesIn(FaultScenarioNames(2)),
