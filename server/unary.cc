@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all unary calls share; see unary.h.
+#include "server/unary.h"
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <google/protobuf/message.h>
+
+#include "core/sync/sync_clock.h"
+#include "server/names.h"
+
+namespace faultline::server {
+namespace {
+
+constexpr const char* kEpochHeader = "faultline-instance-epoch";
+constexpr const char* kMachineHeader = "faultline-machine";
+
+std::optional<std::string_view> Header(const grpc::CallbackServerContext& context,
+                                       const char* name) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(name);
+  if (found == metadata.end()) return {};
+  return std::string_view(found->second.data(), found->second.size());
+}
+
+/// The machine of the first name in a request; nothing if it has none.
+std::string MachineOf(const google::protobuf::Message& request) {
+  const auto* descriptor = request.GetDescriptor();
+  for (const char* field_name : {"name", "parent", "mm", "machine", "file"}) {
+    const auto* field = descriptor->FindFieldByName(field_name);
+    if (field == nullptr || field->is_repeated() ||
+        field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
+      continue;
+    }
+    const std::string name = request.GetReflection()->GetString(request, field);
+    constexpr std::string_view kPrefix = "machines/";
+    if (!name.starts_with(kPrefix)) return name;
+    return name.substr(kPrefix.size(), name.find('/', kPrefix.size()) - kPrefix.size());
+  }
+  return {};
+}
+
+MaybeRefusal CheckEpoch(std::string_view header, const Epoch& epoch) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(header.begin(), header.end(), value, 16);
+  if (error == std::errc() && end == header.end() && value == epoch.value()) return {};
+  return OtherInstance(kEpochHeader, header);
+}
+
+MaybeRefusal CheckRouting(const std::optional<std::string_view>& header,
+                          const google::protobuf::Message& request) {
+  const std::string machine = MachineOf(request);
+  if (machine.empty() || (header && *header == machine)) return {};
+  return Refusal{.reason = v1::ERROR_REASON_ROUTING_HEADER,
+                 .field = kMachineHeader,
+                 .value = std::string(header.value_or("")),
+                 .allowed = "the machine that the request names, '" + machine + "'"};
+}
+
+}  // namespace
+
+MaybeRefusal Calls::Admit(const grpc::CallbackServerContext& context,
+                          const google::protobuf::Message& request) const {
+  if (draining()) return Draining();
+  if (const auto header = Header(context, kEpochHeader)) {
+    if (MaybeRefusal refusal = CheckEpoch(*header, registry_.epoch())) return refusal;
+  }
+  if (routing_ == Routing::kAnyCall) return {};
+  return CheckRouting(Header(context, kMachineHeader), request);
+}
+
+Calls::Ending Calls::Begin(const google::protobuf::Descriptor* response) {
+  return {.method = &stats_.Of(response), .begin_ns = SyncClockNs()};
+}
+
+grpc::Status Calls::End(const Ending& ending, const MaybeRefusal& refusal) {
+  grpc::Status status = StatusOf(refusal);
+  ending.method->Count(status.error_code(), SyncClockNs() - ending.begin_ns);
+  return status;
+}
+
+void WorkerCall::OnCancel() {
+  const absl::MutexLock lock(&mutex_);
+  cancelled_ = true;
+  if (task_ != nullptr) task_->Kill();
+}
+
+MaybeRefusal WorkerCall::RunKillable(const std::function<MaybeRefusal()>& body) {
+  Task& self = CurrentTask();
+  {
+    const absl::MutexLock lock(&mutex_);
+    task_ = &self;
+    if (cancelled_) self.Kill();
+  }
+  MaybeRefusal refusal = body();
+  {
+    const absl::MutexLock lock(&mutex_);
+    task_ = nullptr;
+  }
+  self.ClearKill();
+  return refusal;
+}
+
+}  // namespace faultline::server

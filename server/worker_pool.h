@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads that may sleep. Unary calls that can wait for a lock run here, so that they never block
+// the transport; so does the teardown of mms and machines.
+//
+// The pool grows while all its threads are busy, up to a limit, and keeps those it has: a thread
+// that has been one of the core's tasks is cheap to use again. Jobs start in the order in which
+// they came. A call's job is refused when the queue is full; the server's own jobs never are.
+// Guarantee: with fewer jobs than threads, no job waits for another one.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include <absl/base/thread_annotations.h>
+#include <absl/functional/any_invocable.h>
+#include <absl/synchronization/mutex.h>
+
+namespace faultline::server {
+
+class WorkerPool {
+ public:
+  using Job = absl::AnyInvocable<void()>;
+
+  struct Options {
+    size_t max_threads = 0;  ///< at least 1
+    size_t max_queue = 0;    ///< calls that wait for a thread
+  };
+  struct Usage {
+    size_t threads = 0;
+    size_t busy = 0;
+    size_t queued = 0;
+  };
+
+  explicit WorkerPool(const Options& options) : options_(options) {}
+  /// Runs what is queued, then ends the threads.
+  ~WorkerPool();
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  /// False if max_queue jobs wait already; then the job is not taken.
+  [[nodiscard]] bool TryPost(Job&& job) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Whatever the length of the queue: for what has to be done.
+  void Post(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  [[nodiscard]] Usage usage() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] const Options& options() const { return options_; }
+
+ private:
+  void PostLocked(Job&& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Work() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Tells the threads to end when nothing is queued, and hands them over.
+  [[nodiscard]] std::vector<std::thread> End() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Options options_;
+  mutable absl::Mutex mutex_;
+  absl::CondVar work_;
+  std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+  size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace faultline::server
