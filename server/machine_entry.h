@@ -113,6 +113,7 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   [[nodiscard]] const std::string& id() const { return options_.id; }
   [[nodiscard]] WorkerPool& pool() { return pool_; }
   [[nodiscard]] const Epoch& epoch() const { return epoch_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
   /// Called on a thread of the pool when the core's Machine has ended.
   void WhenGone(std::function<void()> done);
 

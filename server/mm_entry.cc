@@ -68,6 +68,16 @@ size_t MmEntry::thread_count() const {
   return threads_.size();
 }
 
+std::vector<MmThreadInfo> MmEntry::Threads() const {
+  const absl::MutexLock lock(&mutex_);
+  std::vector<MmThreadInfo> infos;
+  infos.reserve(threads_.size());
+  for (const auto& [id, thread] : threads_) {
+    infos.push_back({.id = id, .task = thread->task(), .events = thread->events()});
+  }
+  return infos;
+}
+
 void MmEntry::DropHolder() {
   // Release: what a holder did comes before the exit; acquire: the last one sees all of it.
   if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) (void)Exit({});

@@ -25,6 +25,7 @@
 #include <absl/synchronization/mutex.h>
 
 #include "core/mm/mm.h"
+#include "core/observe/fault_events.h"
 #include "server/refusal.h"
 
 namespace faultline::server {
@@ -38,6 +39,17 @@ class MmThread {
   virtual ~MmThread() = default;
   /// A fatal signal. Any thread; may be called more than once, and while it ends.
   virtual void Kill() = 0;
+  /// Its number in explanations (Task::id).
+  [[nodiscard]] virtual uint32_t task() const = 0;
+  /// Where its faults are recorded; null: nowhere.
+  [[nodiscard]] virtual std::shared_ptr<FaultEventRing> events() const = 0;
+};
+
+/// What is known about a thread of an mm.
+struct MmThreadInfo {
+  std::string id;
+  uint32_t task = 0;
+  std::shared_ptr<FaultEventRing> events;  ///< null if its faults are not recorded
 };
 
 /// The right to call an mm, until this object ends. Empty when moved from.
@@ -97,6 +109,8 @@ class MmEntry : public std::enable_shared_from_this<MmEntry> {
   [[nodiscard]] MaybeRefusal AddThread(const std::string& id, MmThread& thread);
   void RemoveThread(const std::string& id);
   [[nodiscard]] size_t thread_count() const;
+  /// Those that are there now, by id.
+  [[nodiscard]] std::vector<MmThreadInfo> Threads() const;
 
   /// One more that keeps it; only for an mm that exits_with_threads, and by one who has a use.
   void AddHolder() { holders_.fetch_add(1, std::memory_order_relaxed); }

@@ -3,20 +3,23 @@
 // Threads that may sleep. Unary calls that can wait for a lock run here, so that they never block
 // the transport; so does the teardown of mms and machines.
 //
-// The pool grows while all its threads are busy, up to a limit, and keeps those it has: a thread
-// that has been one of the core's tasks is cheap to use again. Jobs start in the order in which
-// they came. A call's job is refused when the queue is full; the server's own jobs never are.
+// The pool grows while all its threads are busy, up to a limit; a thread that has had nothing to do
+// for some time ends. Jobs start in the order in which they came. A call's job is refused when the
+// queue is full; the server's own jobs never are.
 // Guarantee: with fewer jobs than threads, no job waits for another one.
 #pragma once
 
 #include <cstddef>
 #include <deque>
+#include <list>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
 #include <absl/functional/any_invocable.h>
 #include <absl/synchronization/mutex.h>
+#include <absl/time/time.h>
 
 namespace faultline::server {
 
@@ -27,6 +30,8 @@ class WorkerPool {
   struct Options {
     size_t max_threads = 0;  ///< at least 1
     size_t max_queue = 0;    ///< calls that wait for a thread
+    const char* name = "worker";  ///< of its tasks, in reports; lives for ever
+    absl::Duration keep_idle = absl::Seconds(2);  ///< how long a thread waits for the next job
   };
   struct Usage {
     size_t threads = 0;
@@ -49,16 +54,23 @@ class WorkerPool {
   [[nodiscard]] const Options& options() const { return options_; }
 
  private:
+  using Threads = std::list<std::thread>;
+
   void PostLocked(Job&& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Work() ABSL_LOCKS_EXCLUDED(mutex_);
+  void StartThreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Work(Threads::iterator self) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Whether there is a job to take; waits for one for a while.
+  [[nodiscard]] bool AwaitJobLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Tells the threads to end when nothing is queued, and hands them over.
-  [[nodiscard]] std::vector<std::thread> End() ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] Threads End() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
   mutable absl::Mutex mutex_;
   absl::CondVar work_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+  Threads threads_ ABSL_GUARDED_BY(mutex_);
+  Threads ended_ ABSL_GUARDED_BY(mutex_);  ///< to be joined, which takes no time
   size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -34,6 +34,7 @@
 #include "core/pgtable/page_tables.h"
 #include "core/pgtable/tlb.h"
 #include "core/rmap/anon_vma.h"
+#include "core/sync/hinted.h"
 #include "core/sync/sync.h"
 #include "core/vma/maple_tree.h"
 #include "core/vma/merge.h"
@@ -134,14 +135,14 @@ struct MapsLine {
   const Mapping* mapping = nullptr;  ///< null: anonymous
 };
 
-/// Pages of an mm by kind; guarded by mmap_lock held for write.
+/// Pages of an mm by kind; written under mmap_lock held for write, read by anybody as hints.
 struct MmPages {
-  uint64_t total = 0;      ///< mm->total_vm
-  uint64_t data = 0;       ///< mm->data_vm: private and writable
-  uint64_t exec = 0;       ///< mm->exec_vm
-  uint64_t stack = 0;      ///< mm->stack_vm
-  uint64_t locked = 0;     ///< mm->locked_vm
-  uint64_t committed = 0;  ///< of VMAs with kAccount
+  Hinted<uint64_t> total;      ///< mm->total_vm
+  Hinted<uint64_t> data;       ///< mm->data_vm: private and writable
+  Hinted<uint64_t> exec;       ///< mm->exec_vm
+  Hinted<uint64_t> stack;      ///< mm->stack_vm
+  Hinted<uint64_t> locked;     ///< mm->locked_vm
+  Hinted<uint64_t> committed;  ///< of VMAs with kAccount
   friend bool operator==(const MmPages&, const MmPages&) = default;
 };
 
@@ -220,6 +221,8 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
   [[nodiscard]] FaultStats& fault_stats() { return fault_stats_; }
   [[nodiscard]] const MmOptions& options() const { return options_; }
   [[nodiscard]] VirtAddr brk() const { return brk_; }
+  /// The end of user space.
+  [[nodiscard]] VirtAddr task_size() const { return tables_.task_size(); }
 
   /// How much ValidateMm may look at.
   enum class Validation : uint8_t {
@@ -256,9 +259,9 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
 
   // Written under mmap_lock held for write.
   alignas(kCacheLinePad) MapleTree tree_;
-  uint64_t map_count_ = 0;
+  Hinted<uint64_t> map_count_;
   MmPages pages_;
-  VirtAddr brk_;
+  Hinted<VirtAddr> brk_;
   VmaFlags default_flags_ = 0;  ///< of mlockall(MCL_FUTURE)
   MergeCounts merge_counts_;
 

@@ -15,7 +15,7 @@ bool IsData(VmaFlags flags) { return (flags & (kWrite | kShared | kStack)) == kW
 bool IsExec(VmaFlags flags) { return (flags & (kExec | kWrite | kStack)) == kExec; }
 bool IsStack(VmaFlags flags) { return (flags & kStack) != 0; }
 
-void Add(uint64_t& count, int64_t pages) { count += static_cast<uint64_t>(pages); }
+void Add(Hinted<uint64_t>& count, int64_t pages) { count += static_cast<uint64_t>(pages); }
 
 }  // namespace
 

@@ -137,9 +137,9 @@ class [[nodiscard]] MmWriter {
   [[nodiscard]] TlbContext& tlb() const { return mm_.tlb_; }
   [[nodiscard]] FaultTarget& fault_target() const { return mm_.fault_target_; }
   [[nodiscard]] MmPages& pages() const { return mm_.pages_; }
-  [[nodiscard]] uint64_t& map_count() const { return mm_.map_count_; }
+  [[nodiscard]] Hinted<uint64_t>& map_count() const { return mm_.map_count_; }
   [[nodiscard]] MergeCounts& merge_counts() const { return mm_.merge_counts_; }
-  [[nodiscard]] VirtAddr& brk() const { return mm_.brk_; }
+  [[nodiscard]] Hinted<VirtAddr>& brk() const { return mm_.brk_; }
   [[nodiscard]] VmaFlags& default_flags() const { return mm_.default_flags_; }
   [[nodiscard]] VirtAddr task_size() const { return mm_.tables_.task_size(); }
 

@@ -69,6 +69,13 @@ class EventRing {
     written_.store(number + 1, std::memory_order_release);           // pairs with Take
   }
 
+  /// The last record, if there is one and it is not being overwritten. From any task at any time.
+  [[nodiscard]] std::optional<Record> Last() const {
+    const uint64_t end = written();
+    if (end == 0) return {};
+    return Read(end - 1);
+  }
+
   /// The last records, at most capacity(). From any task at any time.
   [[nodiscard]] Snapshot Take() const {
     Snapshot snapshot;

@@ -17,6 +17,7 @@
 
 #include "core/base/build.h"
 #include "core/base/types.h"
+#include "core/sync/hinted.h"
 #include "core/vma/vma_flags.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -65,11 +66,13 @@ struct MergeDecision {
                                         const VmaShape& proposed,
                                         const std::optional<VmaShape>& next);
 
-/// Counts of merges and refusals by reason, and of splits. Guarded by mmap_lock held for write.
+/// Counts of merges and refusals by reason, and of splits. Written under mmap_lock held for
+/// write, read by anybody as hints.
 struct MergeCounts {
-  std::array<uint64_t, static_cast<size_t>(MergeRefusal::kCount)> previous{};  ///< [kNone]: merged
-  std::array<uint64_t, static_cast<size_t>(MergeRefusal::kCount)> next{};
-  uint64_t splits = 0;
+  std::array<Hinted<uint64_t>, static_cast<size_t>(MergeRefusal::kCount)>
+      previous{};  ///< [kNone]: merged
+  std::array<Hinted<uint64_t>, static_cast<size_t>(MergeRefusal::kCount)> next{};
+  Hinted<uint64_t> splits;
   void Note(const MergeDecision& decision) {
     ++previous[static_cast<size_t>(decision.with_previous)];
     ++next[static_cast<size_t>(decision.with_next)];
