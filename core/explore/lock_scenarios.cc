@@ -195,6 +195,29 @@ void RwSemKill(Execution& run) {
   run.DigestWith([state] { return uint64_t(state->got); });
 }
 
+/// What may not wait: a reader takes its announcement back, which may be in the writer's way.
+void RwSemNoWait(Execution& run) {
+  SemState* state = NewSem(run);
+  run.Spawn("hasty", [state] {
+    ++CurrentTask().no_wait;
+    if (state->sem.LockSharedKillable()) {
+      state->section.Read();
+      state->sem.UnlockShared();
+      ++state->got;
+    }
+    if (state->sem.LockKillable()) {
+      state->section.Write();
+      state->sem.Unlock();
+      ++state->got;
+    }
+    --CurrentTask().no_wait;
+  });
+  run.Spawn("writer", [state] { state->WriteOnce(1); });
+  run.Spawn("reader", [state] { state->ReadOnce(); });
+  run.AtEnd([state] { MM_CHECK(!state->sem.IsHeld() && !state->sem.HasWaiters()); });
+  run.DigestWith([state] { return uint64_t(state->got); });
+}
+
 // -- Lock order -----------------------------------------------------------------------------------
 
 void TakeInOrder(Execution& run) {
@@ -315,6 +338,11 @@ std::vector<Scenario> LockScenarios() {
        {},
        Detail(kSleeping),
        &RwSemKill},
+      {"rwsem_no_wait",
+       "a task that may not wait tries both holds beside a writer and a reader",
+       {},
+       Detail(kSleeping),
+       &RwSemNoWait},
       {"lock_order",
        "two tasks take two mutexes in the same order",
        {{Mutant::kAbbaOrder, {}}},

@@ -57,6 +57,8 @@ inline constexpr FaultOutcome kBadAccess = 1u << 24;   ///< the VMA forbids it: 
 inline constexpr FaultOutcome kNoVma = 1u << 25;       ///< nothing is mapped there: SEGV_MAPERR
 inline constexpr FaultOutcome kBelowStack = 1u << 26;  ///< below a VMA that grows down
 inline constexpr FaultOutcome kKilled = 1u << 27;      ///< a fatal signal ended a wait
+/// In a NoWaitScope: it would have to sleep, and nothing counts. To be made again elsewhere.
+inline constexpr FaultOutcome kWouldWait = 1u << 28;
 /// What a caller with a lock of its own may get.
 inline constexpr FaultOutcome kErrors = kOom | kSigbus | kSigsegv | kBadAccess;
 }  // namespace fault_bit

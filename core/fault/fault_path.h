@@ -63,7 +63,10 @@ FaultOutcome EnsureAnonVma(FaultTarget& target, typename S::Hold& hold,
     hold.view.anon_vma = hold.vma->anon_vma();
     if (hold.view.anon_vma != nullptr) return 0;
     if (!PrepareAnonVmaFor<S>(target, hold)) return Leave(hold, LeaveReason::kNoAnonVma);
-    if (hold.vma->anon_vma() == nullptr && !MutantOn(Mutant::kM10)) return fault_bit::kOom;
+    if (hold.vma->anon_vma() == nullptr && !MutantOn(Mutant::kM10)) {
+      // The lock to be had with a neighbour's may be held.
+      return NoWaitScope::IsInForce() ? Leave(hold, LeaveReason::kNoAnonVma) : fault_bit::kOom;
+    }
     hold.view.anon_vma = hold.vma->anon_vma();
   }
   return 0;

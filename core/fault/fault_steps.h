@@ -14,6 +14,7 @@
 #include "core/fault/fault_scheme.h"
 #include "core/fault/table_stock.h"
 #include "core/folio/alloc_scope.h"
+#include "core/folio/no_wait_scope.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 

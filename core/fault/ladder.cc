@@ -6,6 +6,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool PrepareRetry(FaultTarget& target, LeaveReason reason) {
+  if (NoWaitScope::IsInForce()) return false;
   if (reason != LeaveReason::kNoTable && reason != LeaveReason::kNoPage) return false;
   switch (target.options.pgtable_alloc) {
     case TableAlloc::kPreallocAll:

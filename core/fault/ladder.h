@@ -6,6 +6,9 @@
 // on the VMA's lock already, having upgraded to it: each lower rung is tried once, as in Linux.
 // Faults of kernel mode begin at mmap_lock. Included by the schemes' sources alone.
 //
+// A fault that would have to sleep in a NoWaitScope takes back what it counted on the rungs that it
+// left: it will be made again.
+//
 // The table policy of the mm is the top rung's; below it, faults may sleep and tables are allocated
 // as the walk goes. What a rung counts is in core/observe/fault_counters.h (B17).
 #pragma once
@@ -14,6 +17,7 @@
 
 #include "core/base/build.h"
 #include "core/fault/fault_path.h"
+#include "core/folio/no_wait_scope.h"
 #include "core/observe/fault_events.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -21,26 +25,50 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 /// How many times the top rung is tried again after it got tables or memory for it.
 inline constexpr int kTopRungTries = 4;
 
+/// How one rung was left, as Linux counts it for the VMA's lock (B17).
+enum class Leaving : uint8_t {
+  kNotTried,  ///< it was passed by
+  kAborted,   ///< it was not got onto
+  kRetried,   ///< from the hold on
+};
+
 /// How one rung ended.
 struct RungEnd {
   FaultOutcome outcome;
-  LeaveReason reason;  ///< if the outcome is kRetry
-  FaultRung rung;      ///< the one it was on last: a hold may have been upgraded
+  LeaveReason reason;                    ///< if the outcome is kRetry
+  FaultRung rung;                        ///< the one it was on last: a hold may have been upgraded
+  Leaving leaving = Leaving::kNotTried;  ///< if the outcome is kRetry
 };
 
-/// Counts a rung that was not got onto, or left (B17).
-inline void CountAborted(FaultStats& stats, FaultRung rung, LeaveReason reason) {
-  rung == FaultRung::kVmaLock ? stats.VmaLockAborted(reason) : stats.Left(rung, reason);
-}
-inline void CountRetried(FaultStats& stats, FaultRung rung, LeaveReason reason) {
-  rung == FaultRung::kVmaLock ? stats.VmaLockRetried(reason) : stats.Left(rung, reason);
+/// Counts a rung that was left; by an amount of -1 takes that back.
+inline void CountLeft(FaultStats& stats, const RungEnd& end, int64_t amount = 1) {
+  if (end.rung != FaultRung::kVmaLock || end.leaving == Leaving::kNotTried) {
+    stats.Left(end.rung, end.reason, amount);
+  } else if (end.leaving == Leaving::kAborted) {
+    stats.VmaLockAborted(end.reason, amount);
+  } else {
+    stats.VmaLockRetried(end.reason, amount);
+  }
 }
 
-/// A fault that ends on the rung without a hold: it counts there, like all.
+/// A fault that ends on the rung without a hold: it counts there, like all that end.
 [[nodiscard]] inline RungEnd EndWithoutHold(FaultTarget& target, FaultRung rung,
                                             FaultOutcome outcome) {
-  target.stats.Succeeded(rung);
+  if (outcome != fault_bit::kWouldWait) target.stats.Succeeded(rung);
   return {outcome, LeaveReason::kNone, rung};
+}
+
+/// The outcome of a fault that left a rung: of what came after.
+[[nodiscard]] inline FaultOutcome WentOn(FaultTarget& target, const RungEnd& left,
+                                         FaultOutcome outcome) {
+  if (outcome == fault_bit::kWouldWait) [[unlikely]]
+    CountLeft(target.stats, left, -1);
+  return outcome;
+}
+
+/// The outcome of a fault that left the last rung: a scope of the caller's forbids to sleep.
+[[nodiscard]] inline FaultOutcome NowhereToGo(FaultTarget& target, const RungEnd& last) {
+  return NoWaitScope::IsInForce() ? WentOn(target, last, fault_bit::kWouldWait) : fault_bit::kOom;
 }
 
 /// One try on one rung: Begin to End.
@@ -54,18 +82,22 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   const FaultRung first = hold.rung;
   const bool pte_only = RefusesToWire<S>(target, TableLevel::kPmd);
   const auto levels = pte_only ? TableStock::Levels::kPteOnly : TableStock::Levels::kAll;
-  if (!stock.Prepare(request.addr, levels).ok())
-    return EndWithoutHold(target, first, fault_bit::kOom);
+  if (!stock.Prepare(request.addr, levels).ok()) {
+    const bool may_sleep = !NoWaitScope::IsInForce();
+    return EndWithoutHold(target, first, may_sleep ? fault_bit::kOom : fault_bit::kWouldWait);
+  }
   if (!S::Begin(target, request, hold)) {
     if (hold.refusal != 0) {
       // It was killed waiting for the lock, or had the lock and found nothing to handle.
+      // A fault that would have to wait is no event, either: its caller takes it back.
       (hold.refusal & fault_bit::kKilled) != 0 ? event.Left(first, LeaveReason::kKilled)
                                                : event.Entered(first);
       return EndWithoutHold(target, first, hold.refusal);
     }
-    CountAborted(target.stats, first, hold.reason);
+    const RungEnd end{fault_bit::kRetry, hold.reason, first, Leaving::kAborted};
+    CountLeft(target.stats, end);
     event.Left(first, hold.reason);
-    return {fault_bit::kRetry, hold.reason, first};
+    return end;
   }
   event.Entered(first);
   const FaultOutcome outcome = HandleFault<S>(target, hold, request, stock);
@@ -76,13 +108,14 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
     event.Entered(rung);
   }
   S::End(target, hold);
+  const RungEnd end{outcome, reason, rung, Leaving::kRetried};
   if ((outcome & fault_bit::kRetry) != 0) {
-    CountRetried(target.stats, rung, reason);
+    CountLeft(target.stats, end);
     event.Left(rung, reason);
   } else {
     target.stats.Succeeded(rung);
   }
-  return {outcome, reason, rung};
+  return end;
 }
 
 /// Whether holding the VMA's own lock would have helped.
@@ -118,12 +151,12 @@ FaultOutcome ClimbDown(FaultTarget& target, const FaultRequest& request, const R
     }
   }
   const RungEnd end = TryRung<S>(target, request, TableAlloc::kEager, event);
-  if constexpr (!kIsLastRung<S>) {
-    if ((end.outcome & fault_bit::kRetry) != 0) {
-      return ClimbDown<typename S::Fallback>(target, request, end, event);
-    }
+  if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
+  if constexpr (kIsLastRung<S>) {
+    return NowhereToGo(target, end);
+  } else {
+    return WentOn(target, end, ClimbDown<typename S::Fallback>(target, request, end, event));
   }
-  return end.outcome;
 }
 
 /// The scheme's own rung, and those below it.
@@ -133,7 +166,10 @@ FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventS
   if constexpr (kIsLastRung<S>) {
     const RungEnd end = TryRung<S>(target, request, policy, event);
     if ((end.outcome & fault_bit::kRetry) == 0) return end.outcome;
-    return TryRung<S>(target, request, TableAlloc::kEager, event).outcome;  // without a task flag
+    // Once more, without a task flag.
+    const RungEnd again = TryRung<S>(target, request, TableAlloc::kEager, event);
+    const bool ended = (again.outcome & fault_bit::kRetry) == 0;
+    return WentOn(target, end, ended ? again.outcome : NowhereToGo(target, again));
   } else {
     RungEnd end{fault_bit::kRetry, LeaveReason::kKernelMode, FirstRungOf<S>()};
     if (request.mode == FaultMode::kUser) {
@@ -146,16 +182,14 @@ FaultOutcome Climb(FaultTarget& target, const FaultRequest& request, FaultEventS
       target.stats.Left(end.rung, end.reason);
       event.Left(end.rung, end.reason);
     }
-    return ClimbDown<typename S::Fallback>(target, request, end, event);
+    return WentOn(target, end, ClimbDown<typename S::Fallback>(target, request, end, event));
   }
 }
 
 /// One fault: the function of a scheme.
 template <FaultScheme S>
 FaultOutcome Fault(FaultTarget& target, const FaultRequest& request, FaultEventScope& event) {
-  const FaultOutcome outcome = Climb<S>(target, request, event);
-  // The last rung has nowhere to go if a scope of the caller's forbids to sleep.
-  return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
+  return Climb<S>(target, request, event);
 }
 
 }  // namespace faultline

@@ -83,6 +83,7 @@ inline constexpr int kSegvMapErr = 1;
 inline constexpr int kSegvAccErr = 2;
 inline constexpr int kBusAdrErr = 2;
 inline constexpr int kSigBus = 7;
+inline constexpr int kSigKill = 9;
 inline constexpr int kSigSegv = 11;
 
 }  // namespace faultline::inline FAULTLINE_FLAVOUR::abi

@@ -119,12 +119,24 @@ struct MmapArgs {
   uint64_t offset = 0;        ///< bytes
 };
 
+/// What became of an access to memory.
+enum class AccessEnd : uint8_t {
+  kDone,
+  kBadAddress,   ///< a signal for the program: abi::kSigSegv or abi::kSigBus
+  kOutOfMemory,  ///< memory ran out: abi::kSigKill, from the OOM killer
+  kKilled,       ///< the task was killed while it waited: abi::kSigKill, too
+  /// In a NoWaitScope: it would have had to sleep. Nothing happened that counts, no signal came; to
+  /// be done again by a task that may sleep.
+  kWouldWait,
+};
+
 /// How an access to memory ended.
 struct AccessOutcome {
-  int signal = 0;       ///< 0: done; else abi::kSigSegv, abi::kSigBus, or 9 if memory ran out
+  int signal = 0;       ///< 0: none
   int code = 0;         ///< si_code
   VirtAddr address{0};  ///< si_addr
-  [[nodiscard]] bool ok() const { return signal == 0; }
+  AccessEnd end = AccessEnd::kDone;
+  [[nodiscard]] bool ok() const { return end == AccessEnd::kDone; }
 };
 
 /// One line of /proc/PID/maps.

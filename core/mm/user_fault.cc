@@ -15,14 +15,29 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
-AccessOutcome Segv(int code, VirtAddr addr) { return {abi::kSigSegv, code, addr}; }
+AccessOutcome Segv(int code, VirtAddr addr) {
+  return {.signal = abi::kSigSegv, .code = code, .address = addr, .end = AccessEnd::kBadAddress};
+}
+
+AccessOutcome Sigkill(AccessEnd why, VirtAddr addr) {
+  return {.signal = abi::kSigKill, .code = 0, .address = addr, .end = why};
+}
 
 AccessOutcome OutcomeOf(FaultOutcome fault, VirtAddr addr) {
   using namespace fault_bit;  // NOLINT(google-build-using-namespace): names of bits
   if ((fault & kBadAccess) != 0) return Segv(abi::kSegvAccErr, addr);
   if ((fault & (kSigsegv | kNoVma)) != 0) return Segv(abi::kSegvMapErr, addr);
-  if ((fault & kSigbus) != 0) return {abi::kSigBus, abi::kBusAdrErr, addr};
-  if ((fault & (kOom | kKilled)) != 0) return {.signal = 9, .code = 0, .address = addr};
+  if ((fault & kSigbus) != 0) {
+    return {.signal = abi::kSigBus,
+            .code = abi::kBusAdrErr,
+            .address = addr,
+            .end = AccessEnd::kBadAddress};
+  }
+  if ((fault & kOom) != 0) return Sigkill(AccessEnd::kOutOfMemory, addr);
+  if ((fault & kKilled) != 0) return Sigkill(AccessEnd::kKilled, addr);
+  if ((fault & kWouldWait) != 0) {
+    return {.signal = 0, .code = 0, .address = addr, .end = AccessEnd::kWouldWait};
+  }
   return {};
 }
 
@@ -71,6 +86,8 @@ AccessOutcome Mm::Fault(const FaultRequest& request) {
   FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
   FaultOutcome outcome = fault_(fault_target_, request, event);
   if ((outcome & fault_bit::kBelowStack) != 0) outcome = FaultBelowStack(*this, request, event);
+  if (outcome == fault_bit::kWouldWait) [[unlikely]]
+    event.Discard();
   event.SetOutcome(outcome);
   return OutcomeOf(outcome, request.addr);
 }

@@ -77,16 +77,19 @@ class FaultStats {
   void Succeeded(FaultRung rung) { Left(rung, LeaveReason::kNone); }
   /// The fault left the rung, or did not get onto it, and goes on elsewhere. For the VMA lock after
   /// an attempt use the two below instead.
-  void Left(FaultRung rung, LeaveReason reason) { exits_.Add(ExitOf(rung, reason), 1); }
+  /// An amount of -1 takes it back, for a fault that will be made again (NoWaitScope).
+  void Left(FaultRung rung, LeaveReason reason, int64_t amount = 1) {
+    exits_.Add(ExitOf(rung, reason), amount);
+  }
   /// The fault gave up the VMA lock before it had it.
-  void VmaLockAborted(LeaveReason reason) {
-    Left(FaultRung::kVmaLock, reason);
-    Count(FaultCounter::kVmaLockAbort);
+  void VmaLockAborted(LeaveReason reason, int64_t amount = 1) {
+    Left(FaultRung::kVmaLock, reason, amount);
+    Count(FaultCounter::kVmaLockAbort, amount);
   }
   /// The fault had the VMA lock and must do it again under mmap_lock.
-  void VmaLockRetried(LeaveReason reason) {
-    Left(FaultRung::kVmaLock, reason);
-    Count(FaultCounter::kVmaLockRetry);
+  void VmaLockRetried(LeaveReason reason, int64_t amount = 1) {
+    Left(FaultRung::kVmaLock, reason, amount);
+    Count(FaultCounter::kVmaLockRetry, amount);
   }
   void Count(FaultCounter counter, int64_t amount = 1) { counters_.Add(counter, amount); }
 

@@ -123,6 +123,8 @@ class [[nodiscard]] FaultEventScope {
       return;
     open_->event.below_stack = true;
   }
+  /// It did not end, and will be made again: no event.
+  void Discard() { open_.reset(); }
   /// How it ended, in bits of FaultOutcome; 0 unless said.
   void SetOutcome(uint32_t outcome) {
     if (!open_.has_value()) [[likely]]

@@ -11,6 +11,35 @@
 #include <utility>
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
+namespace {
+
+/// The lock of an anon_vma's tree, held for write; in a NoWaitScope only if it is to be had at
+/// once: tasks of other mms may have it, for a child's VMAs.
+class [[nodiscard]] PreparingHold {
+ public:
+  explicit PreparingHold(RwSem<LockRank::kAnonVma>& lock)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS  // conditional, for this object's life; NoWaitTest
+      : lock_(lock) {
+    if (CurrentTask().no_wait == 0) {
+      lock.Lock();
+      held_ = true;
+    } else {
+      held_ = lock.TryLock();
+    }
+  }
+  ~PreparingHold() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (held_) lock_.Unlock();
+  }
+  PreparingHold(const PreparingHold&) = delete;
+  PreparingHold& operator=(const PreparingHold&) = delete;
+  [[nodiscard]] bool held() const { return held_; }
+
+ private:
+  RwSem<LockRank::kAnonVma>& lock_;
+  bool held_ = false;
+};
+
+}  // namespace
 
 // -- Prepare --------------------------------------------------------------------------------------
 
@@ -29,11 +58,13 @@ Result<void> AnonVmas::Prepare(Vma& vma, AnonVma* reusable,
   }
   MM_DCHECK(anon_vma->root_ == anon_vma);
   bool is_first = false;
+  bool held = false;
   {
-    const WriteGuard guard(anon_vma->lock());
+    const PreparingHold guard(anon_vma->lock());
+    held = guard.held();
     // Two faults of one VMA may come with a new anon_vma each, so with different locks.
     const LockGuard decides(page_table_lock);
-    if (vma.anon_vma() == nullptr) {
+    if (held && vma.anon_vma() == nullptr) {
       is_first = true;
       vma.SetAnonVma(anon_vma);
       LinkLocked(vma, *anon_vma, *spare.pop_front());
@@ -43,6 +74,7 @@ Result<void> AnonVmas::Prepare(Vma& vma, AnonVma* reusable,
   if (is_first) return Ok();
   DeleteChains(spare);
   if (reusable == nullptr) Put(*anon_vma);
+  if (!held) return Errno::kEagain;
   return Ok();
 }
 

@@ -83,7 +83,8 @@ class AnonVmas {
   /// Gives `vma`, which has none, an anon_vma: `reusable`, if not null, else a new one. `reusable`
   /// is that of a neighbour which is chained to nothing else (Linux: reusable_anon_vma), hence a
   /// root. mmap_lock may be held for read only; then another task may be first, whose anon_vma
-  /// stays, and `page_table_lock` decides (B5). (Linux: __anon_vma_prepare)
+  /// stays, and `page_table_lock` decides (B5). In a NoWaitScope EAGAIN if the lock is held.
+  /// (Linux: __anon_vma_prepare)
   [[nodiscard]] Result<void> Prepare(Vma& vma, AnonVma* reusable,
                                      SpinLock<LockRank::kPageTable>& page_table_lock);
 

@@ -38,7 +38,7 @@ class Completion {
     queue_.Wait([this, where] { return TryTake(where); }, where);
     queue_.AwaitWakers(where);
   }
-  /// As Wait, but a killed task gives up with EINTR.
+  /// As Wait, but a killed task gives up with EINTR, and one in a NoWaitScope with EAGAIN.
   [[nodiscard]] Result<void> WaitKillable(SourceLoc where = SourceLoc::Current()) {
     const auto result = queue_.WaitKillable([this, where] { return TryTake(where); }, where);
     if (result.ok()) queue_.AwaitWakers(where);

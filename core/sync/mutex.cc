@@ -8,6 +8,7 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 bool RawMutex::LockSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
+  if (killable == Killable::kYes && self.no_wait != 0) return false;
   LockWait wait(self, id, LockMode::kExclusive, owner());
   if (SpinForIt(self.id(), where)) return true;
   LockWaiter waiter(self, LockMode::kExclusive);

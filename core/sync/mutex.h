@@ -72,8 +72,9 @@ class ABSL_LOCKABLE Mutex {
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     (void)Acquire(subclass, Killable::kNo, where);
   }
-  /// As Lock, but a killed task gives up. True: held. False: killed (EINTR), nothing is held. A
-  /// bool, not a Result, for the thread-safety analysis to follow.
+  /// As Lock, but a killed task gives up, and one in a NoWaitScope does so at once. True: held.
+  /// False: killed (EINTR), or it would have to wait; nothing is held. A bool, not a Result, for
+  /// the thread-safety analysis to follow.
   [[nodiscard]] bool LockKillable(LockSubclass subclass = LockSubclass::kNormal,
                                   SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {

@@ -19,6 +19,7 @@ bool RawRwSem::TryRead(SourceLoc where) {
 }
 
 bool RawRwSem::ReadSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
+  if (killable == Killable::kYes && self.no_wait != 0) return ReadOrWithdraw(self, where);
   LockWait wait(self, id, LockMode::kShared, owner());
   if (SpinForRead(where)) return true;
   LockWaiter waiter(self, LockMode::kShared);
@@ -37,6 +38,7 @@ bool RawRwSem::ReadSlow(Task& self, LockId id, Killable killable, SourceLoc wher
 }
 
 bool RawRwSem::WriteSlow(Task& self, LockId id, Killable killable, SourceLoc where) {
+  if (killable == Killable::kYes && self.no_wait != 0) return false;
   LockWait wait(self, id, LockMode::kExclusive, owner());
   if (SpinForWrite(where)) return true;
   LockWaiter waiter(self, LockMode::kExclusive);
@@ -54,6 +56,21 @@ bool RawRwSem::WriteSlow(Task& self, LockId id, Killable killable, SourceLoc whe
   if (Wait(self, waiter, killable, where)) return true;
   wait.MarkKilled();
   return false;
+}
+
+/// For a task that must not wait, with an announcement standing: makes it a hold if the way is
+/// clear by now, and takes it back if not.
+bool RawRwSem::ReadOrWithdraw(Task& self, SourceLoc where) {
+  queue_.lock.Lock(self, where);
+  // Acquire: as in TryReadFast.
+  const bool admitted = ReadAdmitted(state_.Load(kAcquire, where));
+  if (!admitted) {
+    // Relaxed: nothing was read or written under it. It may have been in a waiter's way.
+    const uint32_t now = state_.FetchSub(kReader, kRelaxed, where) - kReader;
+    if (now == kWaiters) PassOnLocked(where);
+  }
+  queue_.lock.Unlock(where);
+  return admitted;
 }
 
 // -- Spinning before queueing (Linux: rwsem_optimistic_spin) --------------------------------------

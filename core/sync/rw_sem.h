@@ -56,9 +56,9 @@ class RawRwSem {
     uint32_t expected = 0;
     return state_.CompareExchange(expected, kWriter, kAcquire, kRelaxed, where);
   }
-  /// After a failed TryReadFast: waits for a read hold. False if killed.
+  /// After a failed TryReadFast: waits for a read hold. False if killed or not to wait.
   [[nodiscard]] bool ReadSlow(Task& self, LockId id, Killable killable, SourceLoc where);
-  /// After a failed TryWriteFast: waits for the write hold. False if killed.
+  /// After a failed TryWriteFast: waits for the write hold. False if killed or not to wait.
   [[nodiscard]] bool WriteSlow(Task& self, LockId id, Killable killable, SourceLoc where);
   /// Takes a read hold if no waiting is needed.
   [[nodiscard]] bool TryRead(SourceLoc where);
@@ -107,6 +107,7 @@ class RawRwSem {
     return (before & kWriter) == 0 && !policy_.fair;
   }
 
+  [[nodiscard]] bool ReadOrWithdraw(Task& self, SourceLoc where);
   [[nodiscard]] bool SpinForRead(SourceLoc where);
   [[nodiscard]] bool SpinForWrite(SourceLoc where);
   [[nodiscard]] bool Wait(Task& self, LockWaiter& waiter, Killable killable, SourceLoc where);
@@ -141,8 +142,9 @@ class ABSL_LOCKABLE RwSem {
       ABSL_SHARED_LOCK_FUNCTION() {
     (void)Read(subclass, Killable::kNo, where);
   }
-  /// As LockShared, but a killed task gives up. True: held. False: killed (EINTR), nothing is held.
-  /// A bool, not a Result, for the thread-safety analysis to follow.
+  /// As LockShared, but a killed task gives up, and one in a NoWaitScope does so at once. True:
+  /// held. False: killed (EINTR), or it would have to wait; nothing is held. A bool, not a Result,
+  /// for the thread-safety analysis to follow.
   [[nodiscard]] bool LockSharedKillable(LockSubclass subclass = LockSubclass::kNormal,
                                         SourceLoc where = SourceLoc::Current())
       ABSL_SHARED_TRYLOCK_FUNCTION(true) {
@@ -170,8 +172,9 @@ class ABSL_LOCKABLE RwSem {
       ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     (void)Write(subclass, Killable::kNo, where);
   }
-  /// As Lock, but a killed task gives up. True: held. False: killed (EINTR), nothing is held. A
-  /// bool, not a Result, for the thread-safety analysis to follow.
+  /// As Lock, but a killed task gives up, and one in a NoWaitScope does so at once. True: held.
+  /// False: killed (EINTR), or it would have to wait; nothing is held. A bool, not a Result, for
+  /// the thread-safety analysis to follow.
   [[nodiscard]] bool LockKillable(LockSubclass subclass = LockSubclass::kNormal,
                                   SourceLoc where = SourceLoc::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {

@@ -45,7 +45,7 @@ class Task {
   [[nodiscard]] uint32_t cpu() const { return cpu_; }
 
   /// Blocks the calling task until a token is there, and takes it. May sleep; the caller holds no
-  /// spinlock and is in no RCU section. Callers loop: tokens may be stale.
+  /// spinlock and is in no RCU section and no NoWaitScope. Callers loop: tokens may be stale.
   static void Park(SourceLoc where = SourceLoc::Current());
 
   /// Leaves this task a token and wakes it if it is parked. Callable from any task, under any lock.
@@ -96,6 +96,9 @@ class Task {
   // -- For the layers above; touched by the task alone ----------------------------------------
 
   uint32_t alloc_scope = 0;  ///< what its allocations may not do (core/folio/alloc_scope.h)
+  /// Depth of NoWaitScopes (core/folio/no_wait_scope.h): in one, its killable waits give up at
+  /// once.
+  uint32_t no_wait = 0;
   FaultEventRing* fault_events = nullptr;  ///< where its faults are recorded; not owned; null: not
   /// Its longest wait for a lock since whoever asks emptied this; kept while fault_events is set or
   /// waits are counted.

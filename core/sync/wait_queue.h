@@ -33,11 +33,16 @@ class WaitQueue {
     (void)WaitUnless(condition, [] { return false; }, where);
   }
 
-  /// As Wait, but a killed task gives up with EINTR, unless the condition holds.
+  /// As Wait, but a killed task gives up with EINTR, unless the condition holds; and one in a
+  /// NoWaitScope with EAGAIN, without waiting.
   template <class Predicate>
   [[nodiscard]] Result<void> WaitKillable(const Predicate& condition,
                                           SourceLoc where = SourceLoc::Current()) {
     const Task& self = CurrentTask();
+    if (self.no_wait != 0) [[unlikely]] {
+      if (condition()) return {};
+      return Errno::kEagain;
+    }
     if (WaitUnless(condition, [&] { return self.killed(where); }, where)) return {};
     return Errno::kEintr;
   }

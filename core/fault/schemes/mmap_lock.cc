@@ -5,6 +5,7 @@
 #include "core/fault/schemes/mmap_lock.h"
 
 #include "core/fault/ladder.h"
+#include "core/folio/no_wait_scope.h"
 #include "core/vma/vma_finder.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -12,7 +13,7 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 bool MmapLockScheme::Begin(FaultTarget& target, const FaultRequest& request, Hold& hold)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {  // held until End; every test of faults
   if (!target.mmap_lock.LockSharedKillable()) {
-    hold.refusal = fault_bit::kKilled;
+    hold.refusal = NoWaitScope::IsInForce() ? fault_bit::kWouldWait : fault_bit::kKilled;
     return false;
   }
   hold.vma = VmaFinder(target.tree).FindFrom(request.addr);
@@ -22,6 +23,8 @@ bool MmapLockScheme::Begin(FaultTarget& target, const FaultRequest& request, Hol
   }
   const bool below_stack = hold.vma != nullptr && hold.vma->Has(vma_flag::kGrowsDown);
   hold.refusal = below_stack ? fault_bit::kBelowStack : fault_bit::kNoVma;
+  // For a stack to grow, mmap_lock is taken for write, and more that may sleep.
+  if (below_stack && NoWaitScope::IsInForce()) hold.refusal = fault_bit::kWouldWait;
   target.mmap_lock.UnlockShared();
   return false;
 }

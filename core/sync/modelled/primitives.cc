@@ -20,8 +20,9 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 // -- Tasks ----------------------------------------------------------------------------------------
 
 void Task::Park(SourceLoc where) {
-  MaySleep("park", where);
   Task& self = CurrentTask();
+  MM_DCHECK_EQ(self.no_wait, 0u);
+  MaySleep("park", where);
   Execution* execution = Execution::Current();
   MM_CHECK(execution != nullptr);  // an idle task has nobody to wake it
   const auto has_token = [&] { return self.token_.Load(kAcquire, where) != 0; };

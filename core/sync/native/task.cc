@@ -54,6 +54,7 @@ struct Attachment {
 
 void Task::Park(SourceLoc where) {
   Task& self = CurrentTask();
+  MM_DCHECK_EQ(self.no_wait, 0u);
   MaySleep("park", where);
   // Acquire, on every path that takes a token: pairs with the release in Unpark.
   if (self.token_.FetchSub(1, kAcquire) == kToken) return;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include "core/folio/no_wait_scope.h"
 #include "core/machine/machine.h"
 #include "tests/core/sync/modelled_runs.h"
 
@@ -99,6 +100,26 @@ TEST_P(MachineExploredTest, MapsAndTouchesBesideEachOther) {
 
 TEST_P(MachineExploredTest, ATouchBesideMunmapComesBeforeOrFails) {
   Beside([](Mm& mm) { Map(mm, 0, 1); }, [](Mm& mm) { (void)Touched(mm, 0); },
+         [](Mm& mm) { MM_CHECK(mm.Munmap(Page(0), kPageSize).ok()); },
+         [](Mm& mm) {
+           MM_CHECK_EQ(mm.map_count(), 0u);
+           MM_CHECK_EQ(mm.counters().Sum(MmCounter::kTables), 1);
+         },
+         /*bound=*/2);
+}
+
+TEST_P(MachineExploredTest, ATouchThatMustNotWaitBesideMunmapCanBeMadeAgain) {
+  Beside([](Mm& mm) { Map(mm, 0, 1); },
+         [](Mm& mm) {
+           AccessOutcome outcome;
+           {
+             const NoWaitScope scope;
+             outcome = mm.Fault({Page(0), AccessKind::kWrite});
+           }
+           const int64_t ended = outcome.end == AccessEnd::kWouldWait ? 0 : 1;
+           MM_CHECK_EQ(mm.fault_stats().Snapshot().Ended(), ended);
+           if (ended == 0) (void)Touched(mm, 0);
+         },
          [](Mm& mm) { MM_CHECK(mm.Munmap(Page(0), kPageSize).ok()); },
          [](Mm& mm) {
            MM_CHECK_EQ(mm.map_count(), 0u);

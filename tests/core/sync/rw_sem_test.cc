@@ -148,6 +148,38 @@ TEST_P(RwSemPolicyTest, KilledWriterGivesUp) {
   EXPECT_TRUE(TryWrite(sem_));
 }
 
+// What NoWaitScope (core/folio) sets.
+TEST_P(RwSemPolicyTest, ATaskThatMayNotWaitGivesUpAtOnce) {
+  const auto in_scope = [](const auto& take) {
+    ++CurrentTask().no_wait;
+    const bool got = take();
+    --CurrentTask().no_wait;
+    return got;
+  };
+  const auto read = [&] { return in_scope([&] { return ReadKillably(sem_); }); };
+  const auto write = [&] { return in_scope([&] { return WriteKillably(sem_); }); };
+  {
+    WriteHolder<Sem> writer(sem_);
+    EXPECT_FALSE(read());
+    EXPECT_FALSE(write());
+    EXPECT_FALSE(sem_.HasWaiters());
+  }
+  EXPECT_TRUE(read());
+  EXPECT_TRUE(write());
+  {
+    ReadHolder<Sem> reader(sem_);
+    EXPECT_TRUE(read());
+    EXPECT_FALSE(write());
+    TestThread queued([&] { const WriteGuard guard(sem_); });
+    queued.AwaitParked();
+    EXPECT_EQ(read(), !GetParam().fair) << "a waiting writer blocks later readers";
+    reader.LetGo();
+    queued.Join();
+  }
+  EXPECT_FALSE(sem_.IsHeld());
+  EXPECT_FALSE(sem_.HasWaiters());
+}
+
 TEST_P(RwSemPolicyTest, KillDoesNotEndUnkillableWaits) {
   WriteHolder<Sem> holder(sem_);
   TestThread reader([&] { const ReadGuard guard(sem_); });

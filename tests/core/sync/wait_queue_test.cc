@@ -108,6 +108,17 @@ TEST(WaitQueueWaitTest, KilledWaiterGivesUpWithEintr) {
   tokens.Take();  // the killed one took nothing
 }
 
+TEST(WaitQueueWaitTest, ATaskThatMayNotWaitGivesUpWithEagain) {
+  Tokens tokens;
+  ++CurrentTask().no_wait;
+  const Result<void> without = tokens.TakeKillably();
+  tokens.PutOne();
+  const Result<void> with = tokens.TakeKillably();
+  --CurrentTask().no_wait;
+  EXPECT_EQ(without.error(), Errno::kEagain);
+  EXPECT_TRUE(with.ok());
+}
+
 TEST(WaitQueueWaitTest, KillDoesNotEndAnUnkillableWait) {
   Tokens tokens;
   TestThread waiter([&] { tokens.Take(); });
