@@ -49,7 +49,7 @@ OrRefusal<MmUse> MachineEntry::CreateMm(const MmOptions& options, MmEntry::Optio
   return Register(**mm, std::move(entry));
 }
 
-OrRefusal<Result<MmUse>> MachineEntry::ForkMm(MmEntry& parent) {
+OrRefusal<Result<MmUse>> MachineEntry::ForkMm(MmEntry& parent, MmLife life) {
   {
     const absl::MutexLock lock(&mutex_);
     if (MaybeRefusal refusal = CheckRoomLocked()) return *std::move(refusal);
@@ -61,10 +61,8 @@ OrRefusal<Result<MmUse>> MachineEntry::ForkMm(MmEntry& parent) {
     --mms_coming_;
     return Result<MmUse>(mm.error());
   }
-  MmEntry::Options entry{.number = 0,
-                         .description = {},
-                         .parent_number = parent.options().number,
-                         .exits_with_threads = parent.options().exits_with_threads};
+  MmEntry::Options entry{
+      .number = 0, .description = {}, .parent_number = parent.options().number, .life = life};
   return Result<MmUse>(Register(**mm, std::move(entry)));
 }
 

@@ -75,7 +75,7 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   [[nodiscard]] OrRefusal<MmUse> CreateMm(const MmOptions& options, MmEntry::Options entry);
   /// Registers the copy that `fork` returns, with a use for the caller; the errno, if it fails.
   /// Limits are checked before it is called.
-  [[nodiscard]] OrRefusal<Result<MmUse>> ForkMm(MmEntry& parent);
+  [[nodiscard]] OrRefusal<Result<MmUse>> ForkMm(MmEntry& parent, MmLife life);
   /// A use; NOT_FOUND, OTHER_INSTANCE, MM_EXITED. `field` is where the name stands.
   [[nodiscard]] OrRefusal<MmUse> UseMm(uint64_t number, std::string_view field);
   /// Up to `max` of those that exist, from that number on, in order.

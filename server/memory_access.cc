@@ -73,9 +73,8 @@ MemoryService::Reactor* MemoryService::Touch(Context* context, const v1::TouchRe
     if (!mm.ok()) return {.refusal = std::move(mm.refusal())};
     OrRefusal<AccessKind> access = ToCore(request->access(), "access");
     if (!access.ok()) return {.refusal = std::move(access.refusal())};
-    return Make(mm->mm(), patience, *response->mutable_result(), [&](Mm& target) {
-      return target.Touch(VirtAddr(request->address()), *access);
-    });
+    return Make(mm->mm(), patience, *response->mutable_result(),
+                [&](Mm& target) { return target.Touch(VirtAddr(request->address()), *access); });
   });
 }
 

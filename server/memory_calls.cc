@@ -90,9 +90,8 @@ MemoryService::Reactor* MemoryService::Mprotect(Context* context,
 MemoryService::Reactor* MemoryService::Mremap(Context* context, const v1::MremapRequest* request,
                                               v1::MremapResponse* response) {
   return SystemCall(context, request, response, [=](Mm& mm) {
-    SetAddress(mm.Mremap(VirtAddr(request->address()), request->old_length(),
-                         request->new_length(), request->flags(),
-                         VirtAddr(request->new_address())),
+    SetAddress(mm.Mremap(VirtAddr(request->address()), request->old_length(), request->new_length(),
+                         request->flags(), VirtAddr(request->new_address())),
                *response);
   });
 }
@@ -115,9 +114,8 @@ MemoryService::Reactor* MemoryService::Mseal(Context* context, const v1::MsealRe
 
 MemoryService::Reactor* MemoryService::Brk(Context* context, const v1::BrkRequest* request,
                                            v1::BrkResponse* response) {
-  return SystemCall(context, request, response, [=](Mm& mm) {
-    SetAddress(mm.Brk(VirtAddr(request->address())), *response);
-  });
+  return SystemCall(context, request, response,
+                    [=](Mm& mm) { SetAddress(mm.Brk(VirtAddr(request->address())), *response); });
 }
 
 MemoryService::Reactor* MemoryService::Mlock(Context* context, const v1::MlockRequest* request,

@@ -22,9 +22,9 @@ constexpr size_t kMmsByDefault = 100;
 struct Import {
   VirtRange range;
   VmaFlags flags = 0;
-  FileRef file;
+  FileRef file = {};
   Mapping* mapping = nullptr;
-  PageIndex pgoff{0};
+  PageIndex pgoff = PageIndex(0);
 };
 
 MaybeRefusal CheckPlace(const v1::ImportedVma& vma, VirtAddr end, const std::string& path) {
@@ -42,8 +42,8 @@ MaybeRefusal CheckPlace(const v1::ImportedVma& vma, VirtAddr end, const std::str
   return {};
 }
 
-OrRefusal<Import> CheckImport(const Registry& registry, const MmUse& mm,
-                              const v1::ImportedVma& vma, const std::string& path) {
+OrRefusal<Import> CheckImport(const Registry& registry, const MmUse& mm, const v1::ImportedVma& vma,
+                              const std::string& path) {
   if (auto refusal = CheckPlace(vma, mm.mm().task_size(), path)) return *std::move(refusal);
   Import import{.range = VirtRange(VirtAddr(vma.start()), VirtAddr(vma.end())),
                 .flags = vma.vma_flags()};
@@ -68,8 +68,7 @@ MemoryService::Reactor* MemoryService::CreateMm(Context* context,
   return calls_.OnWorker(context, request, response, [=, this]() -> MaybeRefusal {
     auto machine = calls_.registry().FindMachine(request->parent(), "parent");
     if (!machine.ok()) return std::move(machine.refusal());
-    OrRefusal<MmUse> mm =
-        server::CreateMm(**machine, request->mm(), MmLife::kUntilExit, "mm");
+    OrRefusal<MmUse> mm = server::CreateMm(**machine, request->mm(), MmLife::kUntilExit, "mm");
     if (!mm.ok()) return std::move(mm.refusal());
     ToProto(*mm, *response->mutable_mm());
     return {};
@@ -96,8 +95,7 @@ MemoryService::Reactor* MemoryService::ListMms(Context* context, const v1::ListM
     OrRefusal<uint64_t> first = PageNumber(epoch, list, request->page_token());
     if (!first.ok()) return std::move(first.refusal());
 
-    const size_t size =
-        PageSize(request->page_size(), kMmsByDefault, calls_.registry().limits());
+    const size_t size = PageSize(request->page_size(), kMmsByDefault, calls_.registry().limits());
     // One more than the page has, to know where the next one begins.
     const auto mms = (*machine)->MmsFrom(*first, size + 1);
     for (size_t i = 0; i < mms.size() && i < size; ++i) {
@@ -122,7 +120,7 @@ MemoryService::Reactor* MemoryService::ForkMm(Context* context, const v1::ForkMm
     OrRefusal<MmUse> parent = calls_.registry().UseMm(request->mm(), "mm");
     if (!parent.ok()) return std::move(parent.refusal());
     const MmCall call(parent->mm());
-    auto forked = parent->entry().machine().ForkMm(parent->entry());
+    auto forked = parent->entry().machine().ForkMm(parent->entry(), MmLife::kUntilExit);
     if (!forked.ok()) return std::move(forked.refusal());
     if (!forked->ok()) {
       response->set_error(ToProto(forked->error()));
@@ -157,8 +155,8 @@ MemoryService::Reactor* MemoryService::ImportVmas(Context* context,
     std::vector<Import> imports;
     imports.reserve(count);
     for (int i = 0; i < request->vmas_size(); ++i) {
-      OrRefusal<Import> import = CheckImport(calls_.registry(), *mm, request->vmas(i),
-                                             "vmas[" + std::to_string(i) + "]");
+      OrRefusal<Import> import =
+          CheckImport(calls_.registry(), *mm, request->vmas(i), "vmas[" + std::to_string(i) + "]");
       if (!import.ok()) return std::move(import.refusal());
       imports.push_back(*std::move(import));
     }

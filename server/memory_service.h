@@ -14,8 +14,8 @@ namespace faultline::server {
 
 class MemoryService final : public v1::MemoryService::CallbackService {
  public:
-  /// `calls` outlives it.
-  explicit MemoryService(Calls& calls) : calls_(calls) {}
+  /// Both outlive it. `executors` run the threads of Attach: one each.
+  MemoryService(Calls& calls, WorkerPool& executors) : calls_(calls), executors_(executors) {}
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -78,6 +78,7 @@ class MemoryService final : public v1::MemoryService::CallbackService {
   Reactor* AccessCall(Context* context, const Request* request, Response* response, Access access);
 
   Calls& calls_;
+  WorkerPool& executors_;
 };
 
 }  // namespace faultline::server

@@ -33,6 +33,9 @@ namespace faultline::server {
 class MachineEntry;
 class MmEntry;
 
+/// Whether an mm lives until ExitMm, or as long as its threads.
+enum class MmLife : uint8_t { kUntilExit, kWithThreads };
+
 /// One who runs in an mm and can be killed: an attached thread.
 class MmThread {
  public:
@@ -85,7 +88,7 @@ class MmEntry : public std::enable_shared_from_this<MmEntry> {
     uint64_t number = 0;
     std::string description;
     uint64_t parent_number = 0;  ///< of the mm that it was forked from; 0: none
-    bool exits_with_threads = false;
+    MmLife life = MmLife::kUntilExit;
   };
 
   /// Takes over `mm`'s user. `machine` lives as long as the entry.
@@ -112,7 +115,7 @@ class MmEntry : public std::enable_shared_from_this<MmEntry> {
   /// Those that are there now, by id.
   [[nodiscard]] std::vector<MmThreadInfo> Threads() const;
 
-  /// One more that keeps it; only for an mm that exits_with_threads, and by one who has a use.
+  /// One more that keeps it; only for an mm that lives with its threads, and by one who has a use.
   void AddHolder() { holders_.fetch_add(1, std::memory_order_relaxed); }
   void DropHolder();
 
@@ -120,6 +123,7 @@ class MmEntry : public std::enable_shared_from_this<MmEntry> {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] MachineEntry& machine() const { return *machine_; }
   [[nodiscard]] bool exiting() const;
+  [[nodiscard]] bool exits_with_threads() const { return options_.life == MmLife::kWithThreads; }
   /// The caller has a use.
   [[nodiscard]] Mm& mm() const { return mm_; }
 

@@ -27,7 +27,7 @@ void ToProto(const MmUse& use, v1::Mm& out) {
   out.set_brk(use.mm().brk().value());
   out.set_thread_count(entry.thread_count());
   out.set_exiting(entry.exiting());
-  out.set_exits_with_threads(entry.options().exits_with_threads);
+  out.set_exits_with_threads(entry.exits_with_threads());
 }
 
 OrRefusal<MmUse> CreateMm(MachineEntry& machine, const v1::Mm& mm, MmLife life,
@@ -38,10 +38,8 @@ OrRefusal<MmUse> CreateMm(MachineEntry& machine, const v1::Mm& mm, MmLife life,
   }
   OrRefusal<MmOptions> options = ToCore(mm.options(), machine.limits(), path + ".options");
   if (!options.ok()) return std::move(options.refusal());
-  return machine.CreateMm(*options, {.number = 0,
-                                     .description = mm.description(),
-                                     .parent_number = 0,
-                                     .exits_with_threads = life == MmLife::kWithThreads});
+  return machine.CreateMm(
+      *options, {.number = 0, .description = mm.description(), .parent_number = 0, .life = life});
 }
 
 }  // namespace faultline::server

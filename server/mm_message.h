@@ -14,9 +14,6 @@ namespace faultline::server {
 /// What is sent about an mm that the caller uses.
 void ToProto(const MmUse& use, v1::Mm& out);
 
-/// Whether an mm lives until ExitMm, or as long as its threads.
-enum class MmLife : uint8_t { kUntilExit, kWithThreads };
-
 /// A new mm as `mm` wants it; what the server sets is ignored. `path` is where it stands in the
 /// request.
 [[nodiscard]] OrRefusal<MmUse> CreateMm(MachineEntry& machine, const v1::Mm& mm, MmLife life,

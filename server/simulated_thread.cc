@@ -62,8 +62,8 @@ OrRefusal<std::unique_ptr<SimulatedThread>> SimulatedThread::Create(Registry& re
   std::unique_ptr<SimulatedThread> thread(
       new SimulatedThread(*std::move(use), *std::move(place), std::move(id)));
   if (!open.progress_group().empty()) {
-    auto member = thread->machine().progress_groups().Join(open.progress_group(),
-                                                           open.progress_number());
+    auto member =
+        thread->machine().progress_groups().Join(open.progress_group(), open.progress_number());
     if (!member.ok()) return std::move(member.refusal());
     thread->progress_ = *std::move(member);
   }
@@ -79,14 +79,14 @@ OrRefusal<std::unique_ptr<SimulatedThread>> SimulatedThread::Create(Registry& re
 
 SimulatedThread::SimulatedThread(MmUse use, ThreadPlace place, std::string id)
     : use_(std::move(use)), place_(std::move(place)), id_(std::move(id)) {
-  if (entry().options().exits_with_threads) entry().AddHolder();
+  if (entry().exits_with_threads()) entry().AddHolder();
 }
 
 SimulatedThread::~SimulatedThread() {
   if (listed_) entry().RemoveThread(id_);
   progress_.reset();
   for (const auto& child : held_) child->DropHolder();
-  if (entry().options().exits_with_threads) entry().DropHolder();
+  if (entry().exits_with_threads()) entry().DropHolder();
 }
 
 void SimulatedThread::Enter() {
@@ -134,7 +134,7 @@ absl::Time SimulatedThread::ClockBegan() {
 }
 
 void SimulatedThread::Hold(const MmUse& child) {
-  if (!child.entry().options().exits_with_threads) return;
+  if (!child.entry().exits_with_threads()) return;
   child.entry().AddHolder();
   held_.push_back(child.entry().shared_from_this());
 }

@@ -53,6 +53,8 @@ class SimulatedThread final : public MmThread {
   // -- For its own task ---------------------------------------------------------------------------
 
   [[nodiscard]] Mm& mm() { return use_.mm(); }
+  /// Its mm exits: the kill was for that.
+  [[nodiscard]] bool exiting() const { return use_.entry().exiting(); }
   [[nodiscard]] MmEntry& entry() { return use_.entry(); }
   [[nodiscard]] MachineEntry& machine() { return use_.entry().machine(); }
   /// Null without a group.

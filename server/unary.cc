@@ -27,8 +27,8 @@ std::optional<std::string_view> Header(const grpc::CallbackServerContext& contex
   return std::string_view(found->second.data(), found->second.size());
 }
 
-/// The machine of the first name in a request; nothing if it has none.
-std::string MachineOf(const google::protobuf::Message& request) {
+/// The first name in a request; nothing if it has none.
+std::string NameIn(const google::protobuf::Message& request) {
   const auto* descriptor = request.GetDescriptor();
   for (const char* field_name : {"name", "parent", "mm", "machine", "file"}) {
     const auto* field = descriptor->FindFieldByName(field_name);
@@ -36,12 +36,16 @@ std::string MachineOf(const google::protobuf::Message& request) {
         field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
       continue;
     }
-    const std::string name = request.GetReflection()->GetString(request, field);
-    constexpr std::string_view kPrefix = "machines/";
-    if (!name.starts_with(kPrefix)) return name;
-    return name.substr(kPrefix.size(), name.find('/', kPrefix.size()) - kPrefix.size());
+    return request.GetReflection()->GetString(request, field);
   }
   return {};
+}
+
+std::string_view MachineOf(std::string_view name) {
+  constexpr std::string_view kPrefix = "machines/";
+  if (!name.starts_with(kPrefix)) return name;
+  name.remove_prefix(kPrefix.size());
+  return name.substr(0, name.find('/'));
 }
 
 MaybeRefusal CheckEpoch(std::string_view header, const Epoch& epoch) {
@@ -49,16 +53,6 @@ MaybeRefusal CheckEpoch(std::string_view header, const Epoch& epoch) {
   const auto [end, error] = std::from_chars(header.begin(), header.end(), value, 16);
   if (error == std::errc() && end == header.end() && value == epoch.value()) return {};
   return OtherInstance(kEpochHeader, header);
-}
-
-MaybeRefusal CheckRouting(const std::optional<std::string_view>& header,
-                          const google::protobuf::Message& request) {
-  const std::string machine = MachineOf(request);
-  if (machine.empty() || (header && *header == machine)) return {};
-  return Refusal{.reason = v1::ERROR_REASON_ROUTING_HEADER,
-                 .field = kMachineHeader,
-                 .value = std::string(header.value_or("")),
-                 .allowed = "the machine that the request names, '" + machine + "'"};
 }
 
 }  // namespace
@@ -70,7 +64,19 @@ MaybeRefusal Calls::Admit(const grpc::CallbackServerContext& context,
     if (MaybeRefusal refusal = CheckEpoch(*header, registry_.epoch())) return refusal;
   }
   if (routing_ == Routing::kAnyCall) return {};
-  return CheckRouting(Header(context, kMachineHeader), request);
+  return CheckRouting(context, NameIn(request));
+}
+
+MaybeRefusal Calls::CheckRouting(const grpc::CallbackServerContext& context,
+                                 std::string_view name) const {
+  const std::string_view machine = MachineOf(name);
+  if (routing_ == Routing::kAnyCall || machine.empty()) return {};
+  const std::string_view header = Header(context, kMachineHeader).value_or("");
+  if (header == machine) return {};
+  return Refusal{.reason = v1::ERROR_REASON_ROUTING_HEADER,
+                 .field = kMachineHeader,
+                 .value = std::string(header),
+                 .allowed = "the machine that the request names, '" + std::string(machine) + "'"};
 }
 
 Calls::Ending Calls::Begin(const google::protobuf::Descriptor* response) {

@@ -165,6 +165,9 @@ class Calls {
   /// routing in its metadata.
   [[nodiscard]] MaybeRefusal Admit(const grpc::CallbackServerContext& context,
                                    const google::protobuf::Message& request) const;
+  /// Of those, the routing alone, for a request that comes later: `name` is what it names.
+  [[nodiscard]] MaybeRefusal CheckRouting(const grpc::CallbackServerContext& context,
+                                          std::string_view name) const;
   [[nodiscard]] grpc::Status StatusOf(const MaybeRefusal& refusal) const {
     return refusal ? ToStatus(*refusal, registry_.epoch().value()) : grpc::Status::OK;
   }

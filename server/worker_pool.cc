@@ -30,8 +30,7 @@ WorkerPool::Threads WorkerPool::End() {
 
 bool WorkerPool::TryPost(Job&& job) {
   const absl::MutexLock lock(&mutex_);
-  if (jobs_.size() >= options_.max_queue + idle_ &&
-      threads_.size() >= options_.max_threads) {
+  if (jobs_.size() >= options_.max_queue + idle_ && threads_.size() >= options_.max_threads) {
     return false;
   }
   PostLocked(std::move(job));

@@ -28,9 +28,9 @@ class WorkerPool {
   using Job = absl::AnyInvocable<void()>;
 
   struct Options {
-    size_t max_threads = 0;  ///< at least 1
-    size_t max_queue = 0;    ///< calls that wait for a thread
-    const char* name = "worker";  ///< of its tasks, in reports; lives for ever
+    size_t max_threads = 0;                       ///< at least 1
+    size_t max_queue = 0;                         ///< calls that wait for a thread
+    const char* name = "worker";                  ///< of its tasks, in reports; lives for ever
     absl::Duration keep_idle = absl::Seconds(2);  ///< how long a thread waits for the next job
   };
   struct Usage {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// AttachStream: one call of Attach, from the opening to the status (attach.proto). The transport
+// reads batches into slots and writes results from them; an executor, one thread of the host for
+// the stream's whole life, carries them out in order.
+//
+//   read -> to_run -> (executor) -> to_write -> written, and the slot is free for the next read
+//
+// Slots are Limits.max_batches_in_flight: when all are taken nothing is read, and what the client
+// sends waits in the transport. A slot's messages are used again, so a stream in its stride
+// allocates nothing.
+//
+// Locks: mutex_ guards the slots' way and comes before those of mms and threads. The executor waits
+// for work as core's tasks do, parked, so that a kill wakes it, too. The transport never waits for
+// the executor. Ends: the executor leaves the mm before Finish is called, so a client that has
+// its status knows that the thread is gone. Deletes itself when gRPC says that all is done.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include "faultline/v1/attach.pb.h"
+#include "server/batch_runner.h"
+#include "server/call_stats.h"
+#include "server/simulated_thread.h"
+#include "server/unary.h"
+
+namespace faultline::server {
+
+class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse> {
+ public:
+  /// `calls` and `executors` outlive it. Executors has room for Limits.max_threads.
+  AttachStream(Calls& calls, WorkerPool& executors, grpc::CallbackServerContext& context);
+
+  void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnCancel() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnDone() override { delete this; }
+
+ private:
+  struct Slot {
+    v1::AttachRequest request;
+    v1::AttachResponse response;
+  };
+  /// What is to be done with gRPC once mutex_ is released.
+  struct Next {
+    Slot* read = nullptr;
+    Slot* write = nullptr;
+    bool finish = false;
+  };
+
+  [[nodiscard]] MaybeRefusal TakeRequestLocked(Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] MaybeRefusal OpenLocked(Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] MaybeRefusal TakeBatchLocked(Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// No request is taken any more, and that is why; nothing: the client has closed its side.
+  void EndInputLocked(MaybeRefusal why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeExecutorLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Execute() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Opened(v1::AttachOpened& opened) const;
+  /// The next one to carry out; null: the thread ends.
+  [[nodiscard]] Slot* AwaitBatch() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The same without waiting; nothing: there is no work yet.
+  [[nodiscard]] std::optional<Slot*> NextBatch() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Answered(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  [[nodiscard]] Next NextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Do(const Next& next) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  Calls& calls_;
+  WorkerPool& executors_;
+  const MaybeRefusal not_admitted_;
+  const uint64_t begin_ns_;
+  grpc::CallbackServerContext& context_;
+  std::unique_ptr<SimulatedThread> thread_;  ///< made by the opening, ended by the executor
+
+  absl::Mutex mutex_;
+  Task* executor_ ABSL_GUARDED_BY(mutex_) = nullptr;  ///< while it runs; parked without work
+  std::vector<std::unique_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Slot*> free_ ABSL_GUARDED_BY(mutex_);
+  Slot* reading_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::deque<Slot*> to_run_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Slot*> to_write_ ABSL_GUARDED_BY(mutex_);
+  bool opened_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool executing_ ABSL_GUARDED_BY(mutex_) = false;  ///< from the opening to the executor's end
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool input_ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  MaybeRefusal status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace faultline::server
