@@ -86,11 +86,14 @@ void AddSetting(CLI::App& app, const Setting& setting) {
     return;
   }
   const std::string help = absl::StrCat(setting.help, "; default ", DefaultOf(setting));
+  const bool is_list = setting.kind == Setting::Kind::kList;
   CLI::Option* const option =
-      app.add_option_function<SettingValues>(flag, [](const SettingValues&) {}, help);
+      is_list ? app.add_option_function<SettingValues>(
+                    flag, [](const SettingValues&) {}, help)
+              : app.add_option_function<std::string>(flag, [](const std::string&) {}, help);
   option->type_name(setting.type_name)->allow_extra_args(false);
-  option->multi_option_policy(setting.kind == Setting::Kind::kList ? CLI::MultiOptionPolicy::TakeAll
-                                                                   : CLI::MultiOptionPolicy::Throw);
+  option->multi_option_policy(is_list ? CLI::MultiOptionPolicy::TakeAll
+                                      : CLI::MultiOptionPolicy::Throw);
 }
 
 /// The arguments as CLI11 wants them, from the last one up. "--listen=" becomes two, of which the
@@ -141,7 +144,7 @@ std::variant<CommandLine, ExitCode> ReadCommandLine(int argc, const char* const*
   if (app.count("--config") != 0) line.file = file;
   for (const Setting& setting : AllSettings()) {
     const CLI::Option& option = *app.get_option(absl::StrCat("--", setting.name));
-    if (option.count() > 1 && setting.kind != Setting::Kind::kList) {
+    if (option.count() > 1 && setting.kind == Setting::Kind::kSwitch) {
       return Refuse(absl::StrCat("--", setting.name, ": is there ", option.count(), " times"));
     }
     if (option.count() != 0) line.level[setting.name] = option.results();

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -24,8 +25,14 @@ namespace faultline::server {
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 
+/// A name, in lower case with underscores, with text or a number that is not negative.
 struct LogField {
-  std::string_view name;  ///< lower case with underscores
+  LogField(std::string_view field, std::string_view text) : name(field), value(text) {}
+  template <std::integral Number>
+  LogField(std::string_view field, Number number)
+      : name(field), value(static_cast<uint64_t>(number)) {}
+
+  std::string_view name;
   std::variant<std::string_view, uint64_t> value;
 };
 
