@@ -31,6 +31,8 @@ inline constexpr std::string_view kBuildId = "@VERSION@ (@revision@)";
   return()
 endif()
 
+include_guard(GLOBAL)  # several folders have programs
+
 set(_build_id_folder "${PROJECT_BINARY_DIR}/generated")
 set(_build_id_command
   "${CMAKE_COMMAND}"

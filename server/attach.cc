@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "core/sync/sync_clock.h"
 #include "proto/columns/batch_check.h"
 #include "server/memory_service.h"
 
@@ -27,15 +26,31 @@ Refusal OfProblem(const v1::ErrorDetail& problem) {
 
 grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* MemoryService::Attach(
     Context* context) {
-  return new AttachStream(calls_, executors_, *context);
+  return new AttachStream(calls_, streams_, *context);
 }
 
-AttachStream::AttachStream(Calls& calls, WorkerPool& executors,
+void AttachStreams::Drain() {
+  const absl::MutexLock lock(&mutex_);
+  draining_ = true;
+  for (AttachStream* stream : streams_) stream->Drain();
+}
+
+void AttachStreams::Add(AttachStream& stream) {
+  const absl::MutexLock lock(&mutex_);
+  streams_.insert(&stream);
+  if (draining_) stream.Drain();
+}
+
+void AttachStreams::Remove(AttachStream& stream) {
+  const absl::MutexLock lock(&mutex_);
+  streams_.erase(&stream);
+}
+
+AttachStream::AttachStream(Calls& calls, AttachStreams& streams,
                            grpc::CallbackServerContext& context)
     : calls_(calls),
-      executors_(executors),
+      streams_(streams),
       not_admitted_(calls.Admit(context, v1::AttachRequest::default_instance())),
-      begin_ns_(SyncClockNs()),
       context_(context) {
   Next next;
   {
@@ -46,6 +61,25 @@ AttachStream::AttachStream(Calls& calls, WorkerPool& executors,
       free_.push_back(slots_.back().get());
     }
     if (not_admitted_) EndInputLocked(not_admitted_);
+    next = NextLocked();
+  }
+  streams_.Add(*this);
+  Do(next);
+}
+
+void AttachStream::OnDone() {
+  streams_.Remove(*this);
+  delete this;
+}
+
+void AttachStream::Drain() {
+  Next next;
+  {
+    const absl::MutexLock lock(&mutex_);
+    EndInputLocked(Draining());
+    // What was read but not begun is not carried out; the batch under way is, and is answered.
+    free_.insert(free_.end(), to_run_.begin(), to_run_.end());
+    to_run_.clear();
     next = NextLocked();
   }
   Do(next);
@@ -122,7 +156,7 @@ MaybeRefusal AttachStream::OpenLocked(Slot& slot) {
   opened_ = true;
   executing_ = true;
   to_run_.push_back(&slot);
-  executors_.Post([this] { Execute(); });
+  streams_.executors().Post([this] { Execute(); });
   return {};
 }
 
@@ -253,11 +287,7 @@ void AttachStream::Do(const Next& next) {
     const absl::MutexLock lock(&mutex_);
     status = std::move(status_);
   }
-  const grpc::Status sent = calls_.StatusOf(status);
-  calls_.stats()
-      .Of(v1::AttachResponse::descriptor())
-      .Count(sent.error_code(), SyncClockNs() - begin_ns_);
-  Finish(sent);
+  Finish(calls_.StatusOf(status));
 }
 
 }  // namespace faultline::server

@@ -27,8 +27,8 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "faultline/v1/attach.pb.h"
+#include "server/attach_streams.h"
 #include "server/batch_runner.h"
-#include "server/call_stats.h"
 #include "server/simulated_thread.h"
 #include "server/unary.h"
 
@@ -36,13 +36,16 @@ namespace faultline::server {
 
 class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse> {
  public:
-  /// `calls` and `executors` outlive it. Executors has room for Limits.max_threads.
-  AttachStream(Calls& calls, WorkerPool& executors, grpc::CallbackServerContext& context);
+  /// `calls` and `streams` outlive it.
+  AttachStream(Calls& calls, AttachStreams& streams, grpc::CallbackServerContext& context);
 
   void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnDone() override { delete this; }
+  void OnDone() override;
+
+  /// Ends it with DRAINING: the batch under way is finished and answered, others are not begun.
+  void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Slot {
@@ -75,9 +78,8 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   void Do(const Next& next) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Calls& calls_;
-  WorkerPool& executors_;
+  AttachStreams& streams_;
   const MaybeRefusal not_admitted_;
-  const uint64_t begin_ns_;
   grpc::CallbackServerContext& context_;
   std::unique_ptr<SimulatedThread> thread_;  ///< made by the opening, ended by the executor
 

@@ -8,14 +8,15 @@
 #pragma once
 
 #include "faultline/v1/memory.grpc.pb.h"
+#include "server/attach_streams.h"
 #include "server/unary.h"
 
 namespace faultline::server {
 
 class MemoryService final : public v1::MemoryService::CallbackService {
  public:
-  /// Both outlive it. `executors` run the threads of Attach: one each.
-  MemoryService(Calls& calls, WorkerPool& executors) : calls_(calls), executors_(executors) {}
+  /// Both outlive it.
+  MemoryService(Calls& calls, AttachStreams& streams) : calls_(calls), streams_(streams) {}
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -78,7 +79,7 @@ class MemoryService final : public v1::MemoryService::CallbackService {
   Reactor* AccessCall(Context* context, const Request* request, Response* response, Access access);
 
   Calls& calls_;
-  WorkerPool& executors_;
+  AttachStreams& streams_;
 };
 
 }  // namespace faultline::server

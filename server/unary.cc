@@ -10,7 +10,6 @@
 
 #include <google/protobuf/message.h>
 
-#include "core/sync/sync_clock.h"
 #include "server/names.h"
 
 namespace faultline::server {
@@ -77,16 +76,6 @@ MaybeRefusal Calls::CheckRouting(const grpc::CallbackServerContext& context,
                  .field = kMachineHeader,
                  .value = std::string(header),
                  .allowed = "the machine that the request names, '" + std::string(machine) + "'"};
-}
-
-Calls::Ending Calls::Begin(const google::protobuf::Descriptor* response) {
-  return {.method = &stats_.Of(response), .begin_ns = SyncClockNs()};
-}
-
-grpc::Status Calls::End(const Ending& ending, const MaybeRefusal& refusal) {
-  grpc::Status status = StatusOf(refusal);
-  ending.method->Count(status.error_code(), SyncClockNs() - ending.begin_ns);
-  return status;
 }
 
 void WorkerCall::OnCancel() {

@@ -2,7 +2,7 @@
 //
 // How a unary call is carried out: what all services share. A handler is a body that fills in the
 // response and returns nothing, or a Refusal; everything around it is here: the checks of metadata,
-// instance_epoch, where it runs, cancellation, the status, counting.
+// instance_epoch, where it runs, cancellation, the status.
 //
 //   class MyService final : public v1::MyService::CallbackService {
 //     grpc::ServerUnaryReactor* GetThing(grpc::CallbackServerContext* context,
@@ -42,7 +42,6 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "core/sync/task.h"
-#include "server/call_stats.h"
 #include "server/refusal.h"
 #include "server/registry.h"
 #include "server/status.h"
@@ -90,28 +89,27 @@ class Calls {
  public:
   enum class Routing : uint8_t { kAnyCall, kHeaderRequired };
 
-  /// All outlive it.
-  Calls(Registry& registry, CallStats& stats, Routing routing = Routing::kAnyCall)
-      : registry_(registry), stats_(stats), routing_(routing) {}
+  /// It outlives the calls.
+  explicit Calls(Registry& registry, Routing routing = Routing::kAnyCall)
+      : registry_(registry), routing_(routing) {}
 
   template <class Request, class Response, class Body>
   grpc::ServerUnaryReactor* Inline(grpc::CallbackServerContext* context, const Request* request,
                                    Response* response, const Body& body) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    const Ending ending = Begin(Response::descriptor());
     MaybeRefusal refusal = Admit(*context, *request);
     if (!refusal) {
       response->set_instance_epoch(registry_.epoch().value());
       refusal = body();
     }
-    reactor->Finish(End(ending, refusal));
+    reactor->Finish(StatusOf(refusal));
     return reactor;
   }
 
   template <class Request, class Response, class Body>
   grpc::ServerUnaryReactor* OnWorker(grpc::CallbackServerContext* context, const Request* request,
                                      Response* response, Body body) {
-    auto* call = new OnWorkerCall<Body>(*this, Begin(Response::descriptor()), std::move(body));
+    auto* call = new OnWorkerCall<Body>(*this, std::move(body));
     if (MaybeRefusal refusal = Admit(*context, *request)) {
       call->Refuse(*refusal);
       return call;
@@ -127,7 +125,6 @@ class Calls {
   template <class Request, class Response, class Body>
   grpc::ServerUnaryReactor* InlineOrWorker(grpc::CallbackServerContext* context,
                                            const Request* request, Response* response, Body body) {
-    const Ending ending = Begin(Response::descriptor());
     Attempt attempt{.would_wait = false, .refusal = Admit(*context, *request)};
     if (!attempt.refusal) {
       response->set_instance_epoch(registry_.epoch().value());
@@ -138,7 +135,7 @@ class Calls {
                       [body] { return body(Patience::kMayWait).refusal; });
     }
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(End(ending, attempt.refusal));
+    reactor->Finish(StatusOf(attempt.refusal));
     return reactor;
   }
 
@@ -150,14 +147,12 @@ class Calls {
   grpc::ServerUnaryReactor* Later(grpc::CallbackServerContext* context, const Request* request,
                                   Response* response, const Body& body) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    const Ending ending = Begin(Response::descriptor());
     MaybeRefusal refusal = Admit(*context, *request);
     if (!refusal) {
       response->set_instance_epoch(registry_.epoch().value());
-      refusal = body(
-          [this, reactor, ending](const MaybeRefusal& end) { reactor->Finish(End(ending, end)); });
+      refusal = body([this, reactor](const MaybeRefusal& end) { reactor->Finish(StatusOf(end)); });
     }
-    if (refusal) reactor->Finish(End(ending, refusal));
+    if (refusal) reactor->Finish(StatusOf(refusal));
     return reactor;
   }
 
@@ -177,33 +172,22 @@ class Calls {
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
   [[nodiscard]] Registry& registry() { return registry_; }
-  [[nodiscard]] CallStats& stats() { return stats_; }
 
  private:
-  struct Ending {
-    CallStats::Method* method;
-    uint64_t begin_ns;
-  };
   template <class Body>
   class OnWorkerCall final : public WorkerCall {
    public:
-    OnWorkerCall(Calls& calls, Ending ending, Body body)
-        : calls_(calls), ending_(ending), body_(std::move(body)) {}
+    OnWorkerCall(Calls& calls, Body body) : calls_(calls), body_(std::move(body)) {}
     void Run() { Refuse(RunKillable(body_)); }
     /// Or finishes well.
-    void Refuse(const MaybeRefusal& refusal) { Finish(calls_.End(ending_, refusal)); }
+    void Refuse(const MaybeRefusal& refusal) { Finish(calls_.StatusOf(refusal)); }
 
    private:
     Calls& calls_;
-    const Ending ending_;
     const Body body_;
   };
 
-  [[nodiscard]] Ending Begin(const google::protobuf::Descriptor* response);
-  [[nodiscard]] grpc::Status End(const Ending& ending, const MaybeRefusal& refusal);
-
   Registry& registry_;
-  CallStats& stats_;
   const Routing routing_;
   std::atomic<bool> draining_{false};
 };
