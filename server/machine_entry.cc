@@ -93,7 +93,7 @@ OrRefusal<MmUse> MachineEntry::UseMm(uint64_t number, std::string_view field) {
   }
   if (entry == nullptr) {
     if (!epoch_.Gave(number)) return OtherInstance(field, MmName(id(), number));
-    return NotFound(field, MmName(id(), number), "mm");
+    return NotFound(field, MmName(id(), number), "an mm");
   }
   MmUse use = entry->TryUse();
   if (!use) return MmExited(field, entry->name());
@@ -170,7 +170,7 @@ OrRefusal<MachineEntry::File> MachineEntry::FindFile(uint64_t number,
   const auto found = files_.find(number);
   if (found == files_.end()) {
     if (!epoch_.Gave(number)) return OtherInstance(field, FileName(id(), number));
-    return NotFound(field, FileName(id(), number), "file");
+    return NotFound(field, FileName(id(), number), "a file");
   }
   return File{.number = number, .bytes = found->second.bytes, .ref = found->second.ref.Clone()};
 }
@@ -188,7 +188,7 @@ MaybeRefusal MachineEntry::DeleteFile(uint64_t number, std::string_view field) {
   FileRef last;  // ends after the lock
   const absl::MutexLock lock(&mutex_);
   const auto found = files_.find(number);
-  if (found == files_.end()) return NotFound(field, FileName(id(), number), "file");
+  if (found == files_.end()) return NotFound(field, FileName(id(), number), "a file");
   last = std::move(found->second.ref);
   numbers_.erase(&last.mapping());
   files_.erase(found);

@@ -23,7 +23,7 @@ Refusal InvalidName(std::string_view field, std::string_view value, std::string_
 }
 
 Refusal NotFound(std::string_view field, std::string_view value, std::string_view what) {
-  return Make(v1::ERROR_REASON_NOT_FOUND, field, value, "a " + std::string(what) + " that exists");
+  return Make(v1::ERROR_REASON_NOT_FOUND, field, value, std::string(what) + " that exists");
 }
 
 Refusal OtherInstance(std::string_view field, std::string_view value) {

@@ -117,7 +117,7 @@ OrRefusal<Registry::Entry> Registry::FindMachine(std::string_view name,
   const auto id = ParseMachineName(name);
   if (!id) return InvalidName(field, name, "machines/M");
   Entry entry = Find(*id);
-  if (entry == nullptr) return NotFound(field, name, "machine");
+  if (entry == nullptr) return NotFound(field, name, "a machine");
   return entry;
 }
 
@@ -138,7 +138,7 @@ MaybeRefusal Registry::DeleteMachine(std::string_view name, std::string_view fie
   {
     const absl::MutexLock lock(&mutex_);
     const auto at = machines_.find(machine->id());
-    if (at == machines_.end() || at->second != machine) return NotFound(field, name, "machine");
+    if (at == machines_.end() || at->second != machine) return NotFound(field, name, "a machine");
     if (force == Force::kNo && machine->mm_count() != 0) {
       return Refusal{.reason = v1::ERROR_REASON_IN_USE,
                      .field = std::string(field),
@@ -162,7 +162,7 @@ OrRefusal<MmUse> Registry::UseMm(std::string_view name, std::string_view field) 
   const Entry machine = Find(mm->machine);
   if (machine == nullptr) {
     if (!epoch_.Gave(mm->number)) return OtherInstance(field, name);
-    return NotFound(field, name, "machine");
+    return NotFound(field, name, "a machine");
   }
   return machine->UseMm(mm->number, field);
 }
@@ -173,7 +173,7 @@ OrRefusal<NamedFile> Registry::FindFile(std::string_view name, std::string_view 
   Entry machine = Find(parsed->machine);
   if (machine == nullptr) {
     if (!epoch_.Gave(parsed->number)) return OtherInstance(field, name);
-    return NotFound(field, name, "machine");
+    return NotFound(field, name, "a machine");
   }
   OrRefusal<MachineEntry::File> file = machine->FindFile(parsed->number, field);
   if (!file.ok()) return std::move(file.refusal());
