@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tables of rates and ratios; see rpc_tables.h.
+#include "tests/bench/rpc_tables.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <absl/strings/str_format.h>
+
+#include "core/base/check.h"
+#include "tests/bench/rpc_load.h"
+
+namespace faultline::bench {
+namespace {
+
+constexpr uint64_t kMib = uint64_t{1} << 20;
+constexpr uint64_t kRegion = 256 * kMib;
+/// Whole batches at sixteen times the largest.
+constexpr uint64_t kPartBytes = 64 * kMib;
+
+/// Loads that run at once; the first one is what is measured, with its streams taken together.
+struct Cell {
+  std::vector<std::unique_ptr<Load>> loads;
+  size_t measured = 1;  ///< how many of them, from the first on
+};
+
+/// Windows of cells in turns.
+class RpcRounds {
+ public:
+  RpcRounds(const ServerProcess& server, const RpcOptions& options)
+      : server_(server), options_(options) {}
+
+  size_t Add(Cell cell) {
+    cells_.push_back(std::move(cell));
+    windows_.emplace_back();
+    return cells_.size() - 1;
+  }
+  void Run() {
+    for (auto& cell : cells_) (void)Window(cell, 0.05);  // connections and memory are there then
+    for (int round = 0; round < options_.rounds; ++round) {
+      for (size_t i = 0; i < cells_.size(); ++i) {
+        const size_t at = round % 2 == 0 ? i : cells_.size() - 1 - i;
+        windows_[at].push_back(CleanWindow(cells_[at]));
+      }
+    }
+  }
+
+  using Figure = double (RpcWindow::*)() const;
+  [[nodiscard]] Spread Of(size_t cell, Figure figure) const {
+    std::vector<double> values;
+    for (const RpcWindow& window : windows_[cell]) values.push_back((window.*figure)());
+    return SpreadOf(std::move(values));
+  }
+  /// Rate by rate, within a round.
+  [[nodiscard]] Spread Ratio(size_t cell, size_t by) const {
+    std::vector<double> values;
+    for (size_t i = 0; i < windows_[cell].size(); ++i) {
+      values.push_back(windows_[cell][i].rate() / windows_[by][i].rate());
+    }
+    return SpreadOf(std::move(values));
+  }
+  void Note(Report& report) const {
+    report.Note(absl::StrFormat(
+        "%d rounds of %.2f s; %d windows measured again since others used more than %.2f cores, %d "
+        "kept all the same",
+        options_.rounds, options_.window_seconds, redone_, options_.foreign_cores, dirty_));
+  }
+
+ private:
+  RpcWindow Window(Cell& cell, double seconds) const {
+    std::vector<Load*> loads;
+    for (const auto& load : cell.loads) loads.push_back(load.get());
+    const std::vector<RpcWindow> windows = Measure(loads, server_, seconds);
+    RpcWindow sum = windows.front();
+    for (size_t i = 1; i < cell.measured; ++i) sum.operations += windows[i].operations;
+    return sum;
+  }
+  RpcWindow CleanWindow(Cell& cell) {
+    for (int attempt = 1;; ++attempt) {
+      const RpcWindow window = Window(cell, options_.window_seconds);
+      const bool dirty = window.foreign_cores > options_.foreign_cores;
+      if (!dirty || attempt == options_.attempts) {
+        if (dirty) ++dirty_;
+        return window;
+      }
+      ++redone_;
+    }
+  }
+
+  const ServerProcess& server_;
+  const RpcOptions& options_;
+  std::vector<Cell> cells_;
+  std::vector<std::vector<RpcWindow>> windows_;
+  int redone_ = 0;
+  int dirty_ = 0;
+};
+
+v1::FaultOptions OptionsOf(v1::Scheme scheme) {
+  v1::FaultOptions options;
+  options.set_scheme(scheme);
+  return options;
+}
+
+/// "rcu_restart"
+std::string NameOf(v1::Scheme scheme) {
+  std::string name = v1::Scheme_Name(scheme).substr(sizeof("SCHEME_") - 1);
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+RpcMm NewMm(const ServerProcess& server, v1::Scheme scheme, uint64_t bytes) {
+  v1::MemoryService::Stub stub(NewChannel(server.target()));
+  return MakeMm(stub, OptionsOf(scheme), bytes);
+}
+
+Cell OneLoad(std::unique_ptr<Load> load) {
+  Cell cell;
+  cell.loads.push_back(std::move(load));
+  return cell;
+}
+
+/// Streams that touch parts of one region for the first time.
+Cell Touchers(const ServerProcess& server, Side side, const RpcMm& mm, int streams,
+              StreamShape shape) {
+  Cell cell;
+  cell.measured = static_cast<size_t>(streams);
+  for (int i = 0; i < streams; ++i) {
+    const uint64_t begin = mm.region + static_cast<uint64_t>(i) * kPartBytes;
+    cell.loads.push_back(std::make_unique<StreamLoad>(
+        server.target(), side, mm, shape.in_flight, FirstTouches(begin, kPartBytes, shape.batch)));
+  }
+  return cell;
+}
+
+/// Columns of a comparison with an empty call.
+std::vector<Column> Compared(std::vector<Column> first) {
+  for (const Column& column : std::vector<Column>{{"empty_per_s", "empty/s", 12},
+                                                  {"faultline_per_s", "faultline/s", 12},
+                                                  {"ratio", "ratio", 7},
+                                                  {"ratio_range", "range", 12},
+                                                  {"client_ns", "client ns", 10},
+                                                  {"server_ns", "server ns", 10}}) {
+    first.push_back(column);
+  }
+  return first;
+}
+
+void CompareRow(const RpcRounds& rounds, size_t cell, size_t empty, std::vector<Value> first,
+                Report& report) {
+  const Spread ratio = rounds.Ratio(cell, empty);
+  first.push_back(Number(rounds.Of(empty, &RpcWindow::rate).median, 0));
+  first.push_back(Number(rounds.Of(cell, &RpcWindow::rate).median, 0));
+  first.push_back(Number(ratio.median, 3));
+  first.push_back(Range(ratio, 2));
+  first.push_back(Number(rounds.Of(cell, &RpcWindow::client_ns).median, 0));
+  first.push_back(Number(rounds.Of(cell, &RpcWindow::server_ns).median, 0));
+  report.Row(first);
+}
+
+}  // namespace
+
+void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& report) {
+  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kMib);
+  RpcRounds rounds(server, options);
+  std::vector<std::pair<size_t, size_t>> pairs;
+  for (const int clients : options.clients) {
+    const size_t empty = rounds.Add(
+        OneLoad(std::make_unique<UnaryLoad>(server.target(), Side::kEmpty, mm, clients)));
+    const size_t fault = rounds.Add(
+        OneLoad(std::make_unique<UnaryLoad>(server.target(), Side::kFaultline, mm, clients)));
+    pairs.emplace_back(fault, empty);
+  }
+  rounds.Run();
+  report.Begin("unary", "Unary faults (tag, rcu_restart) beside empty calls; CPU per call",
+               Compared({{"clients", "clients", 8}}));
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    CompareRow(rounds, pairs[i].first, pairs[i].second, {Number(options.clients[i])}, report);
+  }
+  rounds.Note(report);
+}
+
+void PrintSingleOperations(const ServerProcess& server, const RpcOptions& options, Report& report) {
+  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kRegion);
+  RpcRounds rounds(server, options);
+  const std::vector<uint32_t> in_flight = {1, 4, 32};
+  std::vector<std::pair<size_t, size_t>> pairs;
+  for (const uint32_t depth : in_flight) {
+    const StreamShape shape{.batch = 1, .in_flight = depth};
+    const size_t empty = rounds.Add(Touchers(server, Side::kEmpty, mm, 1, shape));
+    const size_t fault = rounds.Add(Touchers(server, Side::kFaultline, mm, 1, shape));
+    pairs.emplace_back(fault, empty);
+  }
+  rounds.Run();
+  report.Begin("single", "One stream of single faults beside an empty one; CPU per operation",
+               Compared({{"in_flight", "in flight", 10}}));
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    CompareRow(rounds, pairs[i].first, pairs[i].second, {Number(static_cast<int>(in_flight[i]))},
+               report);
+  }
+  rounds.Note(report);
+}
+
+void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report& report) {
+  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kRegion);
+  constexpr uint32_t kInFlight = 4;
+  RpcRounds rounds(server, options);
+  struct Row {
+    uint32_t batch;
+    int streams;
+    size_t empty;
+    size_t fault;
+  };
+  std::vector<Row> rows;
+  for (const uint32_t batch : {64U, 512U, 4096U}) {
+    for (const int streams : options.streams) {
+      const StreamShape shape{.batch = batch, .in_flight = kInFlight};
+      const size_t empty = rounds.Add(Touchers(server, Side::kEmpty, mm, streams, shape));
+      const size_t fault = rounds.Add(Touchers(server, Side::kFaultline, mm, streams, shape));
+      rows.push_back({.batch = batch, .streams = streams, .empty = empty, .fault = fault});
+    }
+  }
+  rounds.Run();
+  report.Begin("batches",
+               "Batches of first touches (tag, rcu_restart, one VMA), 4 in flight; CPU per fault",
+               Compared({{"batch", "batch", 6}, {"streams", "streams", 8}}));
+  for (const Row& row : rows) {
+    CompareRow(rounds, row.fault, row.empty,
+               {Number(static_cast<int>(row.batch)), Number(row.streams)}, report);
+  }
+  rounds.Note(report);
+}
+
+void PrintContention(const ServerProcess& server, const RpcOptions& options, Report& report) {
+  constexpr StreamShape kShape{.batch = 4096, .in_flight = 4};
+  constexpr uint32_t kMapperBatch = 512;
+  constexpr uint64_t kFar = uint64_t{1} << 40;
+  RpcRounds rounds(server, options);
+  struct Row {
+    v1::Scheme scheme;
+    size_t quiet;
+    size_t far;
+    size_t merging;
+  };
+  std::vector<Row> rows;
+  for (int number = v1::Scheme_MIN + 1; number <= v1::Scheme_MAX; ++number) {
+    const auto scheme = static_cast<v1::Scheme>(number);
+    const auto beside = [&](uint64_t below) {
+      // An mm of its own for each cell: one mapper must not meet the other's VMAs.
+      const RpcMm mm = NewMm(server, scheme, kRegion);
+      Cell cell = Touchers(server, Side::kFaultline, mm, 2, kShape);
+      if (below != 0) {
+        cell.loads.push_back(
+            std::make_unique<StreamLoad>(server.target(), Side::kFaultline, mm, 2,
+                                         MapUnmap(mm.region - below, 16 * 4096, kMapperBatch)));
+      }
+      return rounds.Add(std::move(cell));
+    };
+    rows.push_back({.scheme = scheme,
+                    .quiet = beside(0),
+                    .far = beside(kFar),
+                    .merging = beside(16 * uint64_t{4096})});
+  }
+  rounds.Run();
+  report.Begin(
+      "contention",
+      "Two streams with batches of 4096 first touches in one VMA, million faults/s: alone, "
+      "beside a stream that maps and unmaps far away, and one that does so where the VMA "
+      "merges; each by mmap_lock's",
+      {{"scheme", "scheme", -13},
+       {"alone", "alone", 8},
+       {"alone_ratio", "ratio", 7},
+       {"far", "far", 8},
+       {"far_ratio", "ratio", 7},
+       {"merging", "merging", 8},
+       {"merging_ratio", "ratio", 7}});
+  const auto millions = [&](size_t cell) {
+    return Number(rounds.Of(cell, &RpcWindow::rate).median * 1e-6, 2);
+  };
+  for (const Row& row : rows) {
+    report.Row({Text(NameOf(row.scheme)), millions(row.quiet),
+                Number(rounds.Ratio(row.quiet, rows.front().quiet).median, 2), millions(row.far),
+                Number(rounds.Ratio(row.far, rows.front().far).median, 2), millions(row.merging),
+                Number(rounds.Ratio(row.merging, rows.front().merging).median, 2)});
+  }
+  rounds.Note(report);
+}
+
+}  // namespace faultline::bench
