@@ -83,13 +83,14 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& target) {
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
-RpcMm MakeMm(v1::MemoryService::Stub& stub, const v1::FaultOptions& options, uint64_t bytes) {
+RpcMm::RpcMm(const std::string& target, v1::Scheme scheme, uint64_t bytes)
+    : stub_(NewChannel(target)) {
   v1::CreateMmRequest create;
   create.set_parent("machines/default");
-  *create.mutable_mm()->mutable_options()->mutable_fault() = options;
+  create.mutable_mm()->mutable_options()->mutable_fault()->set_scheme(scheme);
   v1::CreateMmResponse created;
   grpc::ClientContext create_context;
-  CheckOk(stub.CreateMm(&create_context, create, &created));
+  CheckOk(stub_.CreateMm(&create_context, create, &created));
 
   v1::MmapRequest map;
   map.set_mm(created.mm().name());
@@ -98,9 +99,18 @@ RpcMm MakeMm(v1::MemoryService::Stub& stub, const v1::FaultOptions& options, uin
   map.set_flags(kAnonymous);
   v1::MmapResponse mapped;
   grpc::ClientContext map_context;
-  CheckOk(stub.Mmap(&map_context, map, &mapped));
+  CheckOk(stub_.Mmap(&map_context, map, &mapped));
   MM_CHECK(mapped.error() == v1::ERRNO_UNSPECIFIED);
-  return {.name = created.mm().name(), .region = mapped.address(), .bytes = bytes};
+  name_ = created.mm().name();
+  region_ = mapped.address();
+}
+
+RpcMm::~RpcMm() {
+  v1::ExitMmRequest request;
+  request.set_name(name_);
+  v1::ExitMmResponse response;
+  grpc::ClientContext context;
+  CheckOk(stub_.ExitMm(&context, request, &response));
 }
 
 // --- Unary
@@ -111,8 +121,8 @@ UnaryLoad::UnaryLoad(const std::string& target, Side side, const RpcMm& mm, int 
 
 Load::Body UnaryLoad::Client(int index) {
   v1::FaultRequest request;
-  request.set_mm(mm_.name);
-  request.set_address(mm_.region + static_cast<uint64_t>(index) * kPage);
+  request.set_mm(mm_.name());
+  request.set_address(mm_.region() + static_cast<uint64_t>(index) * kPage);
   request.set_access(v1::ACCESS_KIND_WRITE);
   const auto call = [request](auto& stub) {
     v1::FaultResponse response;
@@ -150,7 +160,7 @@ StreamLoad::StreamLoad(const std::string& target, Side side, const RpcMm& mm, ui
   } else {
     stream_->calls = v1::MemoryService::Stub(stream_->channel).Attach(&stream_->context);
   }
-  stream_->request.mutable_open()->set_mm(mm.name);
+  stream_->request.mutable_open()->set_mm(mm.name());
   MM_CHECK(stream_->calls->Write(stream_->request));
   MM_CHECK(stream_->calls->Read(&stream_->response));
 }

@@ -67,25 +67,34 @@ class Load {
 /// A new channel with a connection of its own.
 [[nodiscard]] std::shared_ptr<grpc::Channel> NewChannel(const std::string& target);
 
-/// An mm of its own with one region, on the default machine or a new one.
-struct RpcMm {
-  std::string name;
-  uint64_t region = 0;
-  uint64_t bytes = 0;
+/// An mm of its own with one region, which exits at its end: after the streams that use it.
+class RpcMm {
+ public:
+  RpcMm(const std::string& target, v1::Scheme scheme, uint64_t bytes);
+  ~RpcMm();
+  RpcMm(const RpcMm&) = delete;
+  RpcMm& operator=(const RpcMm&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] uint64_t region() const { return region_; }
+
+ private:
+  v1::MemoryService::Stub stub_;
+  std::string name_;
+  uint64_t region_ = 0;
 };
-[[nodiscard]] RpcMm MakeMm(v1::MemoryService::Stub& stub, const v1::FaultOptions& options,
-                           uint64_t bytes);
 
 /// Unary faults at one page, one call after the other.
 class UnaryLoad final : public Load {
  public:
+  /// `mm` outlives it.
   UnaryLoad(const std::string& target, Side side, const RpcMm& mm, int clients);
   [[nodiscard]] int clients() const override { return clients_; }
   [[nodiscard]] Body Client(int index) override;
 
  private:
   const Side side_;
-  const RpcMm mm_;
+  const RpcMm& mm_;
   const int clients_;
   std::shared_ptr<grpc::Channel> channel_;
 };

@@ -17,9 +17,9 @@ namespace faultline::bench {
 namespace {
 
 constexpr uint64_t kMib = uint64_t{1} << 20;
-constexpr uint64_t kRegion = 256 * kMib;
-/// Whole batches at sixteen times the largest.
-constexpr uint64_t kPartBytes = 64 * kMib;
+/// What one stream touches before it gives the pages back: two of the largest batches.
+constexpr uint64_t kPartBytes = 32 * kMib;
+constexpr uint64_t kRegion = 4 * kPartBytes;
 
 /// Loads that run at once; the first one is what is measured, with its streams taken together.
 struct Cell {
@@ -98,22 +98,11 @@ class RpcRounds {
   int dirty_ = 0;
 };
 
-v1::FaultOptions OptionsOf(v1::Scheme scheme) {
-  v1::FaultOptions options;
-  options.set_scheme(scheme);
-  return options;
-}
-
 /// "rcu_restart"
 std::string NameOf(v1::Scheme scheme) {
   std::string name = v1::Scheme_Name(scheme).substr(sizeof("SCHEME_") - 1);
   for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return name;
-}
-
-RpcMm NewMm(const ServerProcess& server, v1::Scheme scheme, uint64_t bytes) {
-  v1::MemoryService::Stub stub(NewChannel(server.target()));
-  return MakeMm(stub, OptionsOf(scheme), bytes);
 }
 
 Cell OneLoad(std::unique_ptr<Load> load) {
@@ -128,7 +117,7 @@ Cell Touchers(const ServerProcess& server, Side side, const RpcMm& mm, int strea
   Cell cell;
   cell.measured = static_cast<size_t>(streams);
   for (int i = 0; i < streams; ++i) {
-    const uint64_t begin = mm.region + static_cast<uint64_t>(i) * kPartBytes;
+    const uint64_t begin = mm.region() + static_cast<uint64_t>(i) * kPartBytes;
     cell.loads.push_back(std::make_unique<StreamLoad>(
         server.target(), side, mm, shape.in_flight, FirstTouches(begin, kPartBytes, shape.batch)));
   }
@@ -163,7 +152,7 @@ void CompareRow(const RpcRounds& rounds, size_t cell, size_t empty, std::vector<
 }  // namespace
 
 void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& report) {
-  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kMib);
+  const RpcMm mm(server.target(), v1::SCHEME_RCU_RESTART, kMib);
   RpcRounds rounds(server, options);
   std::vector<std::pair<size_t, size_t>> pairs;
   for (const int clients : options.clients) {
@@ -183,7 +172,7 @@ void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& 
 }
 
 void PrintSingleOperations(const ServerProcess& server, const RpcOptions& options, Report& report) {
-  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kRegion);
+  const RpcMm mm(server.target(), v1::SCHEME_RCU_RESTART, kRegion);
   RpcRounds rounds(server, options);
   const std::vector<uint32_t> in_flight = {1, 4, 32};
   std::vector<std::pair<size_t, size_t>> pairs;
@@ -204,7 +193,7 @@ void PrintSingleOperations(const ServerProcess& server, const RpcOptions& option
 }
 
 void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report& report) {
-  const RpcMm mm = NewMm(server, v1::SCHEME_RCU_RESTART, kRegion);
+  const RpcMm mm(server.target(), v1::SCHEME_RCU_RESTART, kRegion);
   constexpr uint32_t kInFlight = 4;
   RpcRounds rounds(server, options);
   struct Row {
@@ -237,6 +226,7 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
   constexpr StreamShape kShape{.batch = 4096, .in_flight = 4};
   constexpr uint32_t kMapperBatch = 512;
   constexpr uint64_t kFar = uint64_t{1} << 40;
+  std::vector<std::unique_ptr<RpcMm>> mms;
   RpcRounds rounds(server, options);
   struct Row {
     v1::Scheme scheme;
@@ -247,14 +237,13 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
   std::vector<Row> rows;
   for (int number = v1::Scheme_MIN + 1; number <= v1::Scheme_MAX; ++number) {
     const auto scheme = static_cast<v1::Scheme>(number);
-    const auto beside = [&](uint64_t below) {
-      // An mm of its own for each cell: one mapper must not meet the other's VMAs.
-      const RpcMm mm = NewMm(server, scheme, kRegion);
-      Cell cell = Touchers(server, Side::kFaultline, mm, 2, kShape);
+    mms.push_back(std::make_unique<RpcMm>(server.target(), scheme, 2 * kPartBytes));
+    const auto beside = [&, mm = mms.back().get()](uint64_t below) {
+      Cell cell = Touchers(server, Side::kFaultline, *mm, 2, kShape);
       if (below != 0) {
         cell.loads.push_back(
-            std::make_unique<StreamLoad>(server.target(), Side::kFaultline, mm, 2,
-                                         MapUnmap(mm.region - below, 16 * 4096, kMapperBatch)));
+            std::make_unique<StreamLoad>(server.target(), Side::kFaultline, *mm, 2,
+                                         MapUnmap(mm->region() - below, 16 * 4096, kMapperBatch)));
       }
       return rounds.Add(std::move(cell));
     };
