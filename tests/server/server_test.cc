@@ -131,7 +131,8 @@ TEST_F(ServerTest, ServesOnEachAddressAndProbeSaysSo) {
   const std::string path = ::testing::TempDir() + "fl_" + std::to_string(getpid()) + ".sock";
   Start({Loopback(), {.kind = Address::Kind::kUnix, .host = "", .port = 0, .path = path}});
   for (const Address& address : server_->addresses()) {
-    EXPECT_THAT(WhyNotServing(address.LocalTarget(), kPatience), IsEmpty()) << address.Text();
+    EXPECT_THAT(WhyNotServing(address.ForLocalClient().Text(), kPatience), IsEmpty())
+        << address.Text();
   }
 }
 
@@ -248,7 +249,7 @@ TEST_F(ServerTest, AddressThatIsTakenIsNamedAndTheOwnerGoesOn) {
   for (const Address& address : server_->addresses()) {
     EXPECT_THAT(Refusal({address}), AllOf(HasSubstr("cannot listen on " + address.Text()),
                                           HasSubstr("Address already in use")));
-    EXPECT_THAT(WhyNotServing(address.LocalTarget(), kPatience), IsEmpty());
+    EXPECT_THAT(WhyNotServing(address.ForLocalClient().Text(), kPatience), IsEmpty());
   }
 }
 
