@@ -127,11 +127,11 @@ std::string Address::Text() const {
   return v6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
-std::string Address::LocalTarget() const {
+Address Address::ForLocalClient() const {
   Address local = *this;
   if (host == "0.0.0.0") local.host = "127.0.0.1";
   if (host == "::") local.host = "::1";
-  return local.Text();
+  return local;
 }
 
 std::variant<Address, std::string> ParseAddress(const std::string& text) {
@@ -155,6 +155,13 @@ std::variant<Address, std::string> ParseAddress(const std::string& text) {
 std::string WhyNotBindable(const Address& address) {
   return address.kind == Address::Kind::kUnix ? WhyUnixNotBindable(address)
                                               : WhyTcpNotBindable(address);
+}
+
+bool AnswersLocally(const Address& address) {
+  sockaddr_storage storage{};
+  const socklen_t size = FillTcp(address.ForLocalClient(), storage);
+  const Socket socket(storage.ss_family);
+  return connect(socket.fd(), Generic(storage), size) == 0;
 }
 
 }  // namespace faultline::server

@@ -26,8 +26,8 @@ struct Address {
   [[nodiscard]] bool IsLocal() const;
   /// As a flag spells it, and as gRPC takes it.
   [[nodiscard]] std::string Text() const;
-  /// Under which name a client on this host reaches it: not 0.0.0.0, but 127.0.0.1.
-  [[nodiscard]] std::string LocalTarget() const;
+  /// How a client on this host reaches it: not by 0.0.0.0, but by 127.0.0.1.
+  [[nodiscard]] Address ForLocalClient() const;
 
   bool operator==(const Address&) const = default;
 };
@@ -40,5 +40,9 @@ struct Address {
 /// over the socket of a server that is alive, and has one error for everything. What can change
 /// until gRPC binds, it still notices.
 [[nodiscard]] std::string WhyNotBindable(const Address& address);
+
+/// Whether somebody listens at this TCP address, reached from this host. Makes a connection and
+/// closes it.
+[[nodiscard]] bool AnswersLocally(const Address& address);
 
 }  // namespace faultline::server

@@ -7,7 +7,8 @@
 #include <civetweb.h>
 
 #include <array>
-#include <cstdio>
+#include <chrono>
+#include <future>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,6 +17,8 @@
 
 namespace faultline::server {
 namespace {
+
+constexpr std::chrono::milliseconds kStopCheck{1};
 
 struct Reply {
   int code = 200;
@@ -106,15 +109,20 @@ Options OptionsFor(const Address& address, const Limits& limits) {
 /// civetweb's state, and what its callbacks see.
 class HttpServer::Context {
  public:
-  explicit Context(const Sources& sources) : sources_(sources) {}
+  Context(const Address& address, const Sources& sources) : address_(address), sources_(sources) {}
   ~Context() {
-    if (context_ != nullptr) mg_stop(context_);
+    if (context_ == nullptr) return;
+    // civetweb looks only every two seconds whether it is to stop, or when somebody connects.
+    auto stop = std::async(std::launch::async, [this] { mg_stop(context_); });
+    while (stop.wait_for(kStopCheck) != std::future_status::ready) {
+      static_cast<void>(AnswersLocally(address_));
+    }
   }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  /// The port, or why there is none.
-  std::variant<uint16_t, std::string> Start(const Options& options) {
+  /// The address with its port, or why there is none.
+  std::variant<Address, std::string> Start(const Options& options) {
     mg_callbacks callbacks{};
     callbacks.begin_request = Handle;
     callbacks.log_message = LogMessage;
@@ -133,10 +141,12 @@ class HttpServer::Context {
     if (context_ == nullptr) return std::string(text.data());
     mg_server_port port{};
     if (mg_get_server_ports(context_, 1, &port) != 1) return std::string("it has no port");
-    return static_cast<uint16_t>(port.port);
+    address_.port = static_cast<uint16_t>(port.port);
+    return address_;
   }
 
  private:
+  Address address_;
   Sources sources_;
   mg_context* context_ = nullptr;
 };
@@ -152,10 +162,10 @@ std::variant<std::unique_ptr<HttpServer>, std::string> HttpServer::Start(const A
   };
   if (const std::string why = WhyNotBindable(address); !why.empty()) return blame(why);
   std::unique_ptr<HttpServer> server(new HttpServer(address));
-  server->context_ = std::make_unique<Context>(sources);
-  const auto port = server->context_->Start(OptionsFor(address, limits));
-  if (const auto* why = std::get_if<std::string>(&port)) return blame(*why);
-  server->address_.port = std::get<uint16_t>(port);
+  server->context_ = std::make_unique<Context>(address, sources);
+  const auto started = server->context_->Start(OptionsFor(address, limits));
+  if (const auto* why = std::get_if<std::string>(&started)) return blame(*why);
+  server->address_ = std::get<Address>(started);
   return server;
 }
 

@@ -56,7 +56,8 @@ class FrameMetrics : public prometheus::Collectable {
 };
 
 ExitCode Probe(const Config& config) {
-  const std::string why = WhyNotServing(config.listen.front().LocalTarget(), kProbePatience);
+  const std::string why =
+      WhyNotServing(config.listen.front().ForLocalClient().Text(), kProbePatience);
   if (why.empty()) return ExitCode::kDone;
   absl::FPrintF(stderr, "faultlined: %s\n", why);
   return ExitCode::kNotServing;
