@@ -113,7 +113,7 @@ int Serve(int ready) {
   auto started = Server::Start(config.listen, config.limits, all, tracker);
   MM_CHECK(!std::holds_alternative<std::string>(started));
   auto& serving = *std::get<std::unique_ptr<Server>>(started);
-  const std::string target = serving.addresses().front().LocalTarget();
+  const std::string target = serving.addresses().front().Text();
   MM_CHECK(write(ready, target.data(), target.size()) == static_cast<ssize_t>(target.size()));
   close(ready);
   (void)signals.Wait();
