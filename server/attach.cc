@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "core/sync/native/task_loan.h"
 #include "proto/columns/batch_check.h"
 #include "server/memory_service.h"
 
@@ -58,6 +59,7 @@ AttachStream::AttachStream(Calls& calls, AttachStreams& streams,
     const uint64_t slots = calls.registry().limits().max_batches_in_flight;
     for (uint64_t i = 0; i < slots; ++i) {
       slots_.push_back(std::make_unique<Slot>());
+      slots_.back()->response.set_instance_epoch(calls.registry().epoch().value());
       free_.push_back(slots_.back().get());
     }
     if (not_admitted_) EndInputLocked(not_admitted_);
@@ -85,11 +87,11 @@ void AttachStream::Drain() {
   Do(next);
 }
 
-// --- What gRPC says
-// -------------------------------------------------------------------------------
+// --- What gRPC says ----------------------------------------------------------------------------
 
 void AttachStream::OnReadDone(bool ok) {
   Next next;
+  Borrowed borrowed;
   {
     const absl::MutexLock lock(&mutex_);
     Slot& slot = *std::exchange(reading_, nullptr);
@@ -101,10 +103,18 @@ void AttachStream::OnReadDone(bool ok) {
     } else if (MaybeRefusal refusal = TakeRequestLocked(slot)) {
       free_.push_back(&slot);
       EndInputLocked(std::move(refusal));
+    } else {
+      borrowed = BorrowLocked();
+      if (borrowed.slot == nullptr) WakeExecutorLocked();
     }
-    next = NextLocked();
+    // What was borrowed is carried out first: it takes less time than reading on.
+    if (borrowed.slot == nullptr) next = NextLocked();
   }
-  Do(next);
+  if (borrowed.slot != nullptr) {
+    RunBorrowed(borrowed);
+  } else {
+    Do(next);
+  }
 }
 
 void AttachStream::OnWriteDone(bool ok) {
@@ -131,8 +141,7 @@ void AttachStream::OnCancel() {
   EndInputLocked({});
 }
 
-// --- Requests
-// -------------------------------------------------------------------------------------
+// --- Requests ----------------------------------------------------------------------------------
 
 MaybeRefusal AttachStream::TakeRequestLocked(Slot& slot) {
   if (!opened_) {
@@ -168,7 +177,6 @@ MaybeRefusal AttachStream::TakeBatchLocked(Slot& slot) {
     return OfProblem(*problem);
   }
   to_run_.push_back(&slot);
-  WakeExecutorLocked();
   return {};
 }
 
@@ -182,8 +190,7 @@ void AttachStream::WakeExecutorLocked() {
   if (executor_ != nullptr) executor_->Unpark();
 }
 
-// --- The executor
-// ---------------------------------------------------------------------------------
+// --- The executor ------------------------------------------------------------------------------
 
 void AttachStream::Execute() {
   {
@@ -191,13 +198,11 @@ void AttachStream::Execute() {
     executor_ = &CurrentTask();
   }
   thread_->Enter();
-  BatchRunner runner(*thread_);
   while (Slot* const slot = AwaitBatch()) {
-    slot->response.set_instance_epoch(calls_.registry().epoch().value());
     if (slot->request.has_open()) {
       Opened(*slot->response.mutable_opened());
     } else {
-      runner.Run(slot->request.batch(), *slot->response.mutable_results());
+      (void)Run(*thread_, *slot, Patience::kMayWait);  // to its end
     }
     Answered(*slot);
   }
@@ -218,6 +223,53 @@ void AttachStream::Execute() {
   Do(next);
 }
 
+bool AttachStream::Run(SimulatedThread& thread, Slot& slot, Patience patience) {
+  if (!slot.run) slot.run.emplace(thread, slot.request.batch(), *slot.response.mutable_results());
+  if (!slot.run->Continue(patience)) return false;
+  slot.run.reset();
+  return true;
+}
+
+AttachStream::Borrowed AttachStream::BorrowLocked() {
+  // With more the transport would be kept from other calls for longer than a thread takes to wake.
+  constexpr uint32_t kMostOperations = 64;
+  if (lent_ || to_run_.empty() || executor_ == nullptr || !TaskLoan::IsPossible(*executor_)) {
+    return {};
+  }
+  Slot& slot = *to_run_.front();
+  if (slot.run || !slot.request.has_batch() ||
+      slot.request.batch().operations() > kMostOperations || thread_->killed()) {
+    return {};
+  }
+  to_run_.pop_front();
+  lent_ = true;
+  return {.slot = &slot, .task = executor_, .thread = thread_.get()};
+}
+
+void AttachStream::RunBorrowed(Borrowed borrowed) {
+  while (borrowed.slot != nullptr) {
+    bool ended = false;
+    {
+      const TaskLoan loan(*borrowed.task);
+      ended = Run(*borrowed.thread, *borrowed.slot, Patience::kNoWait);
+    }
+    Next next;
+    {
+      const absl::MutexLock lock(&mutex_);
+      lent_ = false;
+      if (ended) {
+        to_write_.push_back(borrowed.slot);
+      } else {
+        to_run_.push_front(borrowed.slot);
+      }
+      borrowed = BorrowLocked();
+      if (borrowed.slot == nullptr && (!to_run_.empty() || input_ended_)) WakeExecutorLocked();
+      next = NextLocked();
+    }
+    Do(next);
+  }
+}
+
 void AttachStream::Opened(v1::AttachOpened& opened) const {
   const Limits& limits = calls_.registry().limits();
   opened.set_thread(thread_->name());
@@ -235,6 +287,7 @@ AttachStream::Slot* AttachStream::AwaitBatch() {
 
 std::optional<AttachStream::Slot*> AttachStream::NextBatch() {
   const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &AttachStream::NotLent));
   // A killed thread carries nothing out any more.
   if (thread_->killed()) {
     if (thread_->exiting()) EndInputLocked(MmExited("open.mm", thread_->entry().name()));
@@ -256,8 +309,7 @@ void AttachStream::Answered(Slot& slot) {
   Do(next);
 }
 
-// --- What comes next
-// ------------------------------------------------------------------------------
+// --- What comes next ---------------------------------------------------------------------------
 
 AttachStream::Next AttachStream::NextLocked() {
   Next next;

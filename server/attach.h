@@ -6,6 +6,10 @@
 //
 //   read -> to_run -> (executor) -> to_write -> written, and the slot is free for the next read
 //
+// A small batch that finds the executor parked is carried out by the transport's thread, which
+// borrows the executor's task for it (core/sync/native/task_loan.h): waking a thread costs more
+// than fifty faults. As soon as an operation would have to wait, the executor goes on with it.
+//
 // Slots are Limits.max_batches_in_flight: when all are taken nothing is read, and what the client
 // sends waits in the transport. A slot's messages are used again, so a stream in its stride
 // allocates nothing.
@@ -28,7 +32,7 @@
 
 #include "faultline/v1/attach.pb.h"
 #include "server/attach_streams.h"
-#include "server/batch_runner.h"
+#include "server/batch_run.h"
 #include "server/simulated_thread.h"
 #include "server/unary.h"
 
@@ -51,6 +55,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   struct Slot {
     v1::AttachRequest request;
     v1::AttachResponse response;
+    std::optional<BatchRun> run = {};  ///< from its first operation to its last
   };
   /// What is to be done with gRPC once mutex_ is released.
   struct Next {
@@ -73,6 +78,19 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   /// The same without waiting; nothing: there is no work yet.
   [[nodiscard]] std::optional<Slot*> NextBatch() ABSL_LOCKS_EXCLUDED(mutex_);
   void Answered(Slot& slot) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Carries the slot's batch out, or on; whether it has ended.
+  [[nodiscard]] static bool Run(SimulatedThread& thread, Slot& slot, Patience patience);
+
+  /// A batch for the calling thread to carry out, as the executor's task.
+  struct Borrowed {
+    Slot* slot = nullptr;  ///< null: none
+    Task* task = nullptr;
+    SimulatedThread* thread = nullptr;
+  };
+  [[nodiscard]] Borrowed BorrowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Carries it out, and what comes behind it.
+  void RunBorrowed(Borrowed borrowed) ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool NotLent() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !lent_; }
 
   [[nodiscard]] Next NextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(const Next& next) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -90,6 +108,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   Slot* reading_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::deque<Slot*> to_run_ ABSL_GUARDED_BY(mutex_);
   std::deque<Slot*> to_write_ ABSL_GUARDED_BY(mutex_);
+  bool lent_ ABSL_GUARDED_BY(mutex_) = false;  ///< the transport acts as the executor's task
   bool opened_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool executing_ ABSL_GUARDED_BY(mutex_) = false;  ///< from the opening to the executor's end

@@ -72,7 +72,7 @@ std::string DefaultOf(const Setting& setting) {
   return text.empty() ? "none" : text;
 }
 
-// -- The command line -----------------------------------------------------------------------------
+// -- The command line ---------------------------------------------------------------------------
 
 struct CommandLine {
   Level level;
@@ -153,7 +153,7 @@ std::variant<CommandLine, ExitCode> ReadCommandLine(int argc, const char* const*
   return line;
 }
 
-// -- The levels below -----------------------------------------------------------------------------
+// -- The levels below ---------------------------------------------------------------------------
 
 Level ReadEnvironment(const Environment& environment) {
   Level level;
@@ -229,7 +229,7 @@ std::string Apply(const Level& level, const std::function<std::string(const Sett
   return {};
 }
 
-// -- All together ---------------------------------------------------------------------------------
+// -- All together -------------------------------------------------------------------------------
 
 /// What single settings cannot know; empty if all is well.
 std::string WhyNotTogether(const ParsedConfig& parsed) {

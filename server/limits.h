@@ -19,7 +19,7 @@ namespace faultline::server {
 
 /// All are whole numbers, of the unit that the name or the comment says.
 struct Limits {
-  // -- What clients see: Limits in machine.proto, names and all -----------------------------------
+  // -- What clients see: Limits in machine.proto, names and all ----------------------------------
 
   /// A machine that is not used costs address space and a few pages. 64 leaves room for one per
   /// test of a client's test suite.
@@ -55,7 +55,7 @@ struct Limits {
   /// Each starts threads that keep the host's cores busy: more would measure one another.
   uint64_t max_lab_runs = 4;
 
-  // -- The transport ------------------------------------------------------------------------------
+  // -- The transport ----------------------------------------------------------------------------
 
   /// gRPC's ResourceQuota: what it buffers for all connections together. A message is held back
   /// from its limit only when all of it is here, so this is what really stops a large one.
@@ -81,8 +81,7 @@ struct Limits {
   /// A client may ask no more often than this, calls or not.
   uint64_t min_ping_interval_seconds = 10;
 
-  // -- The server's own
-  // -----------------------------------------------------------------------------
+  // -- The server's own -------------------------------------------------------------------------
 
   /// Threads for unary calls that may sleep. Sleeping ones need no core, so it is many: with fewer
   /// a locking scheme would be measured by its queue.

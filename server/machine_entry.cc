@@ -24,8 +24,7 @@ MachineEntry::~MachineEntry() {
   for (const auto& done : when_gone_) done();
 }
 
-// --- Mms
-// ------------------------------------------------------------------------------------------
+// --- Mms ---------------------------------------------------------------------------------------
 
 MaybeRefusal MachineEntry::CheckRoomLocked() const {
   if (limits_.max_mms != 0 && mms_.size() + mms_coming_ >= limits_.max_mms) {
@@ -143,8 +142,7 @@ void MachineEntry::Forget(const MmEntry& mm) {
   mms_.erase(found);
 }
 
-// --- Files
-// ----------------------------------------------------------------------------------------
+// --- Files -------------------------------------------------------------------------------------
 
 OrRefusal<MachineEntry::File> MachineEntry::CreateFile(const std::string& path, uint64_t bytes) {
   const absl::MutexLock lock(&mutex_);

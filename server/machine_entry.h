@@ -69,7 +69,7 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   MachineEntry(const MachineEntry&) = delete;
   MachineEntry& operator=(const MachineEntry&) = delete;
 
-  // -- Mms ----------------------------------------------------------------------------------------
+  // -- Mms --------------------------------------------------------------------------------------
 
   /// A new, empty mm with a use for the caller. `options` is allowed.
   [[nodiscard]] OrRefusal<MmUse> CreateMm(const MmOptions& options, MmEntry::Options entry);
@@ -88,7 +88,7 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   /// By an mm that is torn down.
   void Forget(const MmEntry& mm);
 
-  // -- Files --------------------------------------------------------------------------------------
+  // -- Files ------------------------------------------------------------------------------------
 
   struct File {
     uint64_t number = 0;
@@ -105,7 +105,7 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   /// The number of the file that has this cache; 0: none, or its name was given up.
   [[nodiscard]] uint64_t NumberOf(const Mapping* mapping) const;
 
-  // -- The rest -----------------------------------------------------------------------------------
+  // -- The rest ---------------------------------------------------------------------------------
 
   [[nodiscard]] ProgressGroups& progress_groups() { return progress_groups_; }
   [[nodiscard]] Machine& machine() { return *machine_; }

@@ -31,8 +31,7 @@ void Registry::Close() {
   mutex_.Await(absl::Condition(this, &Registry::NothingIsLeftLocked));
 }
 
-// --- Machines
-// -------------------------------------------------------------------------------------
+// --- Machines ----------------------------------------------------------------------------------
 
 OrRefusal<Registry::Entry> Registry::CreateMachine(std::string id, const MachineOptions& options,
                                                    std::string description) {
@@ -153,8 +152,7 @@ MaybeRefusal Registry::DeleteMachine(std::string_view name, std::string_view fie
   return {};
 }
 
-// --- By name
-// --------------------------------------------------------------------------------------
+// --- By name -----------------------------------------------------------------------------------
 
 OrRefusal<MmUse> Registry::UseMm(std::string_view name, std::string_view field) const {
   const auto mm = ParseMmName(name);
@@ -190,8 +188,7 @@ OrRefusal<MachineEntry::File> Registry::FindFileOf(MachineEntry& machine, std::s
   return std::move(found->file);
 }
 
-// --- Sums
-// -----------------------------------------------------------------------------------------
+// --- Sums --------------------------------------------------------------------------------------
 
 OrRefusal<ThreadPlace> Registry::AddThread() {
   const uint64_t before = threads_.fetch_add(1, std::memory_order_relaxed);

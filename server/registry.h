@@ -58,7 +58,7 @@ class Registry {
   /// Exits every mm and ends every machine; returns when all is gone. No call is in flight.
   void Close();
 
-  // -- Machines -----------------------------------------------------------------------------------
+  // -- Machines ---------------------------------------------------------------------------------
 
   /// With an empty id the server chooses one. `options` is allowed (WhyRefused).
   /// ALREADY_EXISTS, LIMIT_REACHED, HOST_MEMORY.
@@ -76,7 +76,7 @@ class Registry {
   [[nodiscard]] MaybeRefusal DeleteMachine(std::string_view name, std::string_view field,
                                            Force force, std::function<void()> done);
 
-  // -- By name ------------------------------------------------------------------------------------
+  // -- By name ----------------------------------------------------------------------------------
 
   /// A use of machines/M/mms/I: INVALID_NAME, NOT_FOUND, OTHER_INSTANCE, MM_EXITED.
   [[nodiscard]] OrRefusal<MmUse> UseMm(std::string_view name, std::string_view field) const;
@@ -87,7 +87,7 @@ class Registry {
                                                          std::string_view name,
                                                          std::string_view field) const;
 
-  // -- Sums ---------------------------------------------------------------------------------------
+  // -- Sums -------------------------------------------------------------------------------------
 
   /// LIMIT_REACHED at Limits.max_threads.
   [[nodiscard]] OrRefusal<ThreadPlace> AddThread();

@@ -50,7 +50,7 @@ class SimulatedThread final : public MmThread {
   [[nodiscard]] uint32_t task() const override { return task_id_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::shared_ptr<FaultEventRing> events() const override { return events_; }
 
-  // -- For its own task ---------------------------------------------------------------------------
+  // -- For its own task -------------------------------------------------------------------------
 
   [[nodiscard]] Mm& mm() { return use_.mm(); }
   /// Its mm exits: the kill was for that.

@@ -106,7 +106,11 @@ class Task {
 
  private:
   friend class TaskRegistry;  // native: gives out ids and slots
+  friend class TaskLoan;      // native: lends what is parked
   friend class Execution;     // modelled: likewise
+
+  /// Native: whether its thread waits in Park for a token that has not come.
+  [[nodiscard]] bool IsParked() const;
 
   uint32_t id_ = 0;
   // std::atomic, not Atomic: instrumentation is not part of the modelled machine and must not be a

@@ -113,8 +113,7 @@ RpcMm::~RpcMm() {
   CheckOk(stub_.ExitMm(&context, request, &response));
 }
 
-// --- Unary
-// ----------------------------------------------------------------------------------------
+// --- Unary -------------------------------------------------------------------------------------
 
 UnaryLoad::UnaryLoad(const std::string& target, Side side, const RpcMm& mm, int clients)
     : side_(side), mm_(mm), clients_(clients), channel_(NewChannel(target)) {}
@@ -137,8 +136,7 @@ Load::Body UnaryLoad::Client(int index) {
   return [call, stub = std::make_shared<v1::MemoryService::Stub>(channel_)] { return call(*stub); };
 }
 
-// --- Streams
-// --------------------------------------------------------------------------------------
+// --- Streams -----------------------------------------------------------------------------------
 
 struct StreamLoad::Stream {
   std::shared_ptr<grpc::Channel> channel;

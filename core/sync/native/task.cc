@@ -56,13 +56,18 @@ void Task::Park(SourceLoc where) {
   Task& self = CurrentTask();
   MM_DCHECK_EQ(self.no_wait, 0u);
   MaySleep("park", where);
-  // Acquire, on every path that takes a token: pairs with the release in Unpark.
-  if (self.token_.FetchSub(1, kAcquire) == kToken) return;
+  // Acquire, on every path that takes a token: pairs with the release in Unpark. Release: what this
+  // thread did as the task comes before what a borrower does, who looks with IsParked.
+  if (self.token_.FetchSub(1, kAcqRel) == kToken) return;
   while (true) {
     FutexWait(self.token_, kParked);
     uint32_t expected = kToken;
     if (self.token_.CompareExchange(expected, kEmpty, kAcquire, kRelaxed)) return;
   }
+}
+
+bool Task::IsParked() const {
+  return token_.Load(kAcquire) == kParked;  // pairs with Park
 }
 
 void Task::Unpark(SourceLoc /*where*/) {

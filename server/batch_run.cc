@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations one by one; see batch_runner.h.
-#include "server/batch_runner.h"
+// Operations one by one; see batch_run.h.
+#include "server/batch_run.h"
 
 #include <algorithm>
 #include <limits>
@@ -10,6 +10,7 @@
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include "core/folio/no_wait_scope.h"
 #include "core/sync/sync_clock.h"
 #include "server/fault_messages.h"
 #include "server/options.h"
@@ -54,93 +55,110 @@ absl::Duration Nanoseconds(uint64_t ns) {
 
 }  // namespace
 
-void BatchRunner::Run(const v1::OperationBatch& batch, v1::OperationResults& results) {
-  columns::ResultsWriter writer(results);
-  writer.Begin(batch);
-  const columns::BatchReader reader(batch);
-  const uint64_t begin = SyncClockNs();
-  results.set_begin_ns(begin);
-  const auto kind = reader.uniform_kind();
-  const bool plain = !batch.with_latencies() && !batch.with_rungs() && !reader.has_bases() &&
+BatchRun::BatchRun(SimulatedThread& thread, const v1::OperationBatch& batch,
+                   v1::OperationResults& results)
+    : thread_(thread),
+      batch_(batch),
+      results_(results),
+      reader_(batch),
+      writer_(results),
+      begin_ns_(SyncClockNs()) {
+  writer_.Begin(batch);
+  results.set_begin_ns(begin_ns_);
+  if (batch.with_rungs() && thread.events() == nullptr) events_.emplace(1);
+}
+
+bool BatchRun::Continue(Patience patience) {
+  std::optional<NoWaitScope> no_wait;
+  if (patience == Patience::kNoWait) no_wait.emplace();
+  const auto kind = reader_.uniform_kind();
+  const bool plain = !batch_.with_latencies() && !batch_.with_rungs() && !reader_.has_bases() &&
                      thread_.progress() == nullptr;
-  if (plain && kind && FaultOf(*kind)) {
-    RunFaults(reader, batch, writer);
-  } else {
-    RunAny(reader, batch, writer);
-  }
-  results.set_elapsed_ns(SyncClockNs() - begin);
+  const auto fault = plain && kind ? FaultOf(*kind) : std::nullopt;
+  if ((fault ? RunFaults(*fault) : RunAny(patience)) == Stop::kWouldWait) return false;
+  const bool all = next_ == reader_.operations();
+  writer_.End(next_, all && end_ == v1::BATCH_END_FAILURE ? v1::BATCH_END_UNSPECIFIED : end_);
+  results_.set_elapsed_ns(SyncClockNs() - begin_ns_);
+  return true;
 }
 
-void BatchRunner::RunFaults(const columns::BatchReader& reader, const v1::OperationBatch& batch,
-                            columns::ResultsWriter& writer) {
+BatchRun::Stop BatchRun::RunFaults(FaultRequest request) {
   Mm& mm = thread_.mm();
-  FaultRequest request = *FaultOf(reader.kind(0));
-  const uint32_t operations = reader.operations();
-  v1::BatchEnd end = v1::BATCH_END_UNSPECIFIED;
-  uint32_t i = 0;
-  while (i < operations && end == v1::BATCH_END_UNSPECIFIED) {
-    request.addr = VirtAddr(reader.address(i));
+  const uint32_t operations = reader_.operations();
+  while (next_ < operations) {
+    request.addr = VirtAddr(reader_.address(next_));
     const AccessOutcome access = mm.Fault(request);
-    if (!access.ok()) [[unlikely]]
-      writer.SetOutcome(i, OutcomeOf(access));
-    end = Ends(!access.ok(), batch);
-    ++i;
-  }
-  writer.End(i, i == operations ? v1::BATCH_END_UNSPECIFIED : end);
-}
-
-void BatchRunner::RunAny(columns::BatchReader reader, const v1::OperationBatch& batch,
-                         columns::ResultsWriter& writer) {
-  // Explanations of single operations come from a ring of the batch's own, if the thread has none.
-  std::optional<FaultEventRing> events;
-  std::optional<FaultRecording> recording;
-  if (batch.with_rungs() && thread_.events() == nullptr) recording.emplace(&events.emplace(1));
-
-  const uint32_t operations = reader.operations();
-  v1::BatchEnd end = v1::BATCH_END_UNSPECIFIED;
-  uint32_t i = 0;
-  while (i < operations && end == v1::BATCH_END_UNSPECIFIED) {
-    RunOne(reader, i, batch, writer);
-    if (thread_.progress() != nullptr) thread_.progress()->CountOne();
-    end = Ends(!writer.outcome(i).ok(), batch);
-    ++i;
-  }
-  writer.End(i, i == operations && end == v1::BATCH_END_FAILURE ? v1::BATCH_END_UNSPECIFIED : end);
-}
-
-void BatchRunner::RunOne(columns::BatchReader& reader, uint32_t i, const v1::OperationBatch& batch,
-                         columns::ResultsWriter& writer) {
-  Operation operation{.kind = reader.kind(i),
-                      .address = VirtAddr(reader.address(i)),
-                      .length = reader.length(i),
-                      .arguments = reader.TakeArguments(reader.kind(i))};
-  if (const uint32_t base = reader.base(i); base != 0) {
-    if (!writer.outcome(base - 1).ok()) {
-      writer.SetOutcome(i, Outcome::Skipped());
-      return;
+    if (!access.ok()) [[unlikely]] {
+      if (access.end == AccessEnd::kWouldWait) return Stop::kWouldWait;
+      writer_.SetOutcome(next_, OutcomeOf(access));
     }
-    operation.address = VirtAddr(operation.address.value() + writer.value(base - 1));
+    if (EndsAfter(!access.ok())) break;
+  }
+  return Stop::kEnded;
+}
+
+BatchRun::Stop BatchRun::RunAny(Patience patience) {
+  std::optional<FaultRecording> recording;
+  if (events_) recording.emplace(&*events_);
+  while (next_ < reader_.operations()) {
+    if (RunOne(patience) == Stop::kWouldWait) return Stop::kWouldWait;
+    const bool failed = !writer_.outcome(next_).ok();
+    if (thread_.progress() != nullptr) thread_.progress()->CountOne();
+    if (EndsAfter(failed)) break;
+  }
+  return Stop::kEnded;
+}
+
+BatchRun::Stop BatchRun::RunOne(Patience patience) {
+  const Operation operation = taken_ ? *taken_ : Take();
+  const uint32_t base = reader_.base(next_);
+  if (base != 0 && !writer_.outcome(base - 1).ok()) {
+    writer_.SetOutcome(next_, Outcome::Skipped());
+    return Stop::kEnded;
   }
   const FaultEventRing* const events = CurrentTask().fault_events;
-  const uint64_t faults_before = batch.with_rungs() ? events->written() : 0;
-  const uint64_t begin = batch.with_latencies() ? SyncClockNs() : 0;
-  const End end = CarryOut(operation);
-  if (batch.with_latencies()) writer.SetLatency(i, SyncClockNs() - begin);
-  writer.SetOutcome(i, end.outcome);
-  writer.SetValue(i, end.value);
-  if (batch.with_rungs() && events->written() != faults_before) {
-    if (const auto event = events->Last()) writer.SetRungs(i, RungsOf(*event));
+  const uint64_t faults_before = batch_.with_rungs() ? events->written() : 0;
+  const uint64_t begin = batch_.with_latencies() ? SyncClockNs() : 0;
+  const End end = CarryOut(operation, patience);
+  if (end.would_wait) {
+    taken_ = operation;
+    return Stop::kWouldWait;
   }
+  taken_.reset();
+  if (batch_.with_latencies()) writer_.SetLatency(next_, SyncClockNs() - begin);
+  writer_.SetOutcome(next_, end.outcome);
+  writer_.SetValue(next_, end.value);
+  if (batch_.with_rungs() && events->written() != faults_before) {
+    if (const auto event = events->Last()) writer_.SetRungs(next_, RungsOf(*event));
+  }
+  return Stop::kEnded;
 }
 
-v1::BatchEnd BatchRunner::Ends(bool failed, const v1::OperationBatch& batch) const {
-  if (thread_.killed()) [[unlikely]]
-    return thread_.exiting() ? v1::BATCH_END_MM_EXITED : v1::BATCH_END_KILLED;
-  return failed && batch.stop_at_failure() ? v1::BATCH_END_FAILURE : v1::BATCH_END_UNSPECIFIED;
+BatchRun::Operation BatchRun::Take() {
+  const v1::OperationKind kind = reader_.kind(next_);
+  uint64_t address = reader_.address(next_);
+  if (const uint32_t base = reader_.base(next_); base != 0) address += writer_.value(base - 1);
+  return {.kind = kind,
+          .address = VirtAddr(address),
+          .length = reader_.length(next_),
+          .arguments = reader_.TakeArguments(kind)};
 }
 
-BatchRunner::End BatchRunner::CarryOut(const Operation& operation) {
+bool BatchRun::EndsAfter(bool failed) {
+  ++next_;
+  if (thread_.killed()) [[unlikely]] {
+    end_ = thread_.exiting() ? v1::BATCH_END_MM_EXITED : v1::BATCH_END_KILLED;
+    return true;
+  }
+  if (!failed || !batch_.stop_at_failure()) return false;
+  end_ = v1::BATCH_END_FAILURE;
+  return true;
+}
+
+BatchRun::End BatchRun::CarryOut(const Operation& operation, Patience patience) {
   if (columns::TraitsOf(operation.kind).is_access()) return Access(operation);
+  // All others may sleep.
+  if (patience == Patience::kNoWait) return {.outcome = {}, .value = 0, .would_wait = true};
   switch (operation.kind) {
     case v1::OPERATION_KIND_WAIT_PROGRESS:
     case v1::OPERATION_KIND_WAIT_CLOCK:
@@ -151,37 +169,41 @@ BatchRunner::End BatchRunner::CarryOut(const Operation& operation) {
   }
 }
 
-// --- Accesses
-// -------------------------------------------------------------------------------------
+// --- Accesses ----------------------------------------------------------------------------------
 
-BatchRunner::End BatchRunner::Access(const Operation& operation) {
+BatchRun::End BatchRun::Access(const Operation& operation) {
   Mm& mm = thread_.mm();
+  const auto end_of = [](const AccessOutcome& access, uint64_t value = 0) {
+    return End{.outcome = OutcomeOf(access),
+               .value = access.ok() ? value : 0,
+               .would_wait = access.end == AccessEnd::kWouldWait};
+  };
   if (auto request = FaultOf(operation.kind)) {
     request->addr = operation.address;
-    return {.outcome = OutcomeOf(mm.Fault(*request))};
+    return end_of(mm.Fault(*request));
   }
   switch (operation.kind) {
     case v1::OPERATION_KIND_TOUCH_READ:
-      return {.outcome = OutcomeOf(mm.Touch(operation.address, AccessKind::kRead))};
+      return end_of(mm.Touch(operation.address, AccessKind::kRead));
     case v1::OPERATION_KIND_TOUCH_WRITE:
-      return {.outcome = OutcomeOf(mm.Touch(operation.address, AccessKind::kWrite))};
+      return end_of(mm.Touch(operation.address, AccessKind::kWrite));
     case v1::OPERATION_KIND_TOUCH_EXEC:
-      return {.outcome = OutcomeOf(mm.Touch(operation.address, AccessKind::kExec))};
+      return end_of(mm.Touch(operation.address, AccessKind::kExec));
     case v1::OPERATION_KIND_TOUCH_RANGE_READ:
       return TouchRange(operation, AccessKind::kRead);
     case v1::OPERATION_KIND_TOUCH_RANGE_WRITE:
       return TouchRange(operation, AccessKind::kWrite);
     case v1::OPERATION_KIND_STORE:
-      return {.outcome = OutcomeOf(mm.Write(operation.address, operation.arguments[0]))};
+      return end_of(mm.Write(operation.address, operation.arguments[0]));
     default: {  // LOAD, the only one left
       uint64_t word = 0;
       const AccessOutcome access = mm.Read(operation.address, word);
-      return {.outcome = OutcomeOf(access), .value = access.ok() ? word : 0};
+      return end_of(access, word);
     }
   }
 }
 
-BatchRunner::End BatchRunner::TouchRange(const Operation& operation, AccessKind access) {
+BatchRun::End BatchRun::TouchRange(const Operation& operation, AccessKind access) {
   // Whatever the length: the first page that is not mapped ends it.
   const uint64_t first = operation.address.value() >> kPageShift;
   const uint64_t offset = operation.address.value() & (kPageSize - 1);
@@ -192,17 +214,18 @@ BatchRunner::End BatchRunner::TouchRange(const Operation& operation, AccessKind 
   End end;
   for (uint64_t page = 0; page < pages && !thread_.killed(); ++page) {
     const VirtAddr address = page == 0 ? operation.address : VirtAddr((first + page) << kPageShift);
-    end.outcome = OutcomeOf(thread_.mm().Touch(address, access));
-    if (!end.outcome.ok()) break;
+    const AccessOutcome outcome = thread_.mm().Touch(address, access);
+    end.outcome = OutcomeOf(outcome);
+    end.would_wait = outcome.end == AccessEnd::kWouldWait;  // then all of it is done again
+    if (!outcome.ok()) break;
     ++end.value;
   }
   return end;
 }
 
-// --- System calls
-// ---------------------------------------------------------------------------------
+// --- System calls ------------------------------------------------------------------------------
 
-BatchRunner::End BatchRunner::SystemCall(const Operation& operation) {
+BatchRun::End BatchRun::SystemCall(const Operation& operation) {
   Mm& mm = thread_.mm();
   const VirtAddr address = operation.address;
   const uint64_t length = operation.length;
@@ -244,7 +267,7 @@ BatchRunner::End BatchRunner::SystemCall(const Operation& operation) {
   }
 }
 
-BatchRunner::End BatchRunner::Mmap(const Operation& operation) {
+BatchRun::End BatchRun::Mmap(const Operation& operation) {
   const auto arguments = operation.arguments;
   // A number that is no file's is a bad descriptor, which the core has as none.
   const std::optional<FileRef> file = thread_.machine().FileOf(arguments[2]);
@@ -260,7 +283,7 @@ BatchRunner::End BatchRunner::Mmap(const Operation& operation) {
   return {.value = address->value()};
 }
 
-BatchRunner::End BatchRunner::Fork() {
+BatchRun::End BatchRun::Fork() {
   MmEntry& parent = thread_.entry();
   auto child = thread_.machine().ForkMm(parent, parent.options().life);
   if (!child.ok()) return {.outcome = Outcome::Error(v1::ERRNO_EAGAIN)};
@@ -269,10 +292,9 @@ BatchRunner::End BatchRunner::Fork() {
   return {.value = child->value().entry().options().number};
 }
 
-// --- Waits
-// ----------------------------------------------------------------------------------------
+// --- Waits -------------------------------------------------------------------------------------
 
-BatchRunner::End BatchRunner::WaitFor(const Operation& operation) {
+BatchRun::End BatchRun::WaitFor(const Operation& operation) {
   if (operation.kind == v1::OPERATION_KIND_WAIT_PROGRESS) {
     if (thread_.progress() == nullptr) return {.outcome = Outcome::Error(v1::ERRNO_EINVAL)};
     const uint64_t timeout = operation.arguments[0];
