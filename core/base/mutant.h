@@ -50,7 +50,9 @@
   X(kM18, "m18", "tables are freed before the VMA has left i_mmap and anon_vma")               \
   X(kM19, "m19", "vma_rwsem: no look at whether the VMA was detached before the trylock")      \
   X(kM22, "m22", "copy-on-write sets the new entry before it clears and flushes the old one")  \
-  X(kM23, "m23", "a lookup that found a detached VMA goes on from where it was")
+  X(kM23, "m23", "a lookup that found a detached VMA goes on from where it was")               \
+  X(kMapsForgetRange, "maps_forget_range",                                                     \
+    "a reader of maps takes a VMA that has moved since, without looking where it lies now")
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 

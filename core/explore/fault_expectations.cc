@@ -52,6 +52,7 @@ const std::array kRows = {
     Row{Mutant::kM3, "store_vs_fork_copy", kPerVma},
     Row{Mutant::kM4, "recycled_vma_vs_exit", kRefcntAndRcu},
     Row{Mutant::kM5, "fault_vs_recycle", kRefcntAndRcu},
+    Row{Mutant::kM5, "maps_vs_shift_per_vma", kRefcntAndRcu},
     Row{Mutant::kM6, "fault_vs_replace_cold", kRefcntAndRcu},
     Row{Mutant::kM7, "stack_vs_fault_warm", kLockFree},
     Row{Mutant::kM8, "fault_vs_munmap_cold", kRcuOnly},
@@ -68,6 +69,7 @@ const std::array kRows = {
     Row{Mutant::kM19, "fault_vs_munmap_warm", kRwsemOnly},
     Row{Mutant::kM22, "cow_vs_store_load", kEvery},
     Row{Mutant::kM23, "fault_vs_replace_cold", kRefcntAndRcu},
+    Row{Mutant::kMapsForgetRange, "maps_vs_shift_rcu", kEvery},
 };
 
 FaultOptions ConfigurationOf(const Row& row, SchemeName scheme) {

@@ -7,8 +7,8 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 
 std::vector<Scenario> FaultScenarios() {
   std::vector<Scenario> all;
-  for (const auto& area :
-       {FaultMapScenarios(), FaultChangeScenarios(), FaultTableScenarios(), FaultLifeScenarios()}) {
+  for (const auto& area : {FaultMapScenarios(), FaultChangeScenarios(), FaultTableScenarios(),
+                           FaultLifeScenarios(), FaultObserverScenarios()}) {
     for (const FaultScenario& scenario : area) all.push_back(AsScenario(scenario));
   }
   return all;

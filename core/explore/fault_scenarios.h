@@ -24,6 +24,8 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 [[nodiscard]] std::vector<FaultScenario> FaultTableScenarios();
 /// Beside fork, exit, copy-on-write, stack growth and recycled VMAs (fault_life_scenarios.cc).
 [[nodiscard]] std::vector<FaultScenario> FaultLifeScenarios();
+/// Readers of maps and smaps beside what changes VMAs (fault_observer_scenarios.cc).
+[[nodiscard]] std::vector<FaultScenario> FaultObserverScenarios();
 
 /// All of them.
 [[nodiscard]] std::vector<Scenario> FaultScenarios();

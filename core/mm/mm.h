@@ -92,6 +92,8 @@ struct MmOptions {
   VirtAddr mmap_base{0x7fff'f7ff'f000};
   uint64_t legacy_base_offset = 0;  ///< how far the bottom-up base lies above a third of the space
   VirtAddr start_brk{0x5555'5555'a000};
+  /// Where the stack began: what is mapped around it is shown as [stack]. 0: nothing is.
+  VirtAddr start_stack{0};
   /// What one call may commit at most (vm.overcommit_memory 0: all of memory and swap).
   uint64_t commit_limit_pages = UINT64_MAX;
   uint64_t rlimit_as = UINT64_MAX;  ///< bytes, as the ones below
@@ -254,6 +256,7 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
  private:
   friend class MmReader;  // with a hold of mmap_lock comes access to what it guards:
   friend class MmWriter;  // core/mm/mm_lock.h
+  friend class VmaScan;   // looks without a hold: core/mm/vma_scan.h
 
   Mm(const MmServices& services, const MmOptions& options);
   ~Mm() override;

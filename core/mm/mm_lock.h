@@ -42,6 +42,9 @@ class [[nodiscard]] MmReader : public VmaFinder {
     held_ = false;
   }
 
+  /// Whether somebody waits for the lock (Linux: mmap_lock_is_contended). A hint.
+  [[nodiscard]] bool IsContended() const { return mm_.mmap_lock_.HasWaiters(); }
+
   [[nodiscard]] const MmOptions& options() const { return mm_.options_; }
   [[nodiscard]] MapleTree& tree() const { return mm_.tree_; }
   [[nodiscard]] PageTables& tables() const { return mm_.tables_; }

@@ -18,6 +18,9 @@ void VmaMarks::Mark(Vma& vma) {
   if ((duties_ & (kDutyPassRwsem | kDutyHoldRwsem)) != 0) vma.rwsem_.LockUnderOuter();
   // Release: pairs with lock_sequence(). Whoever sees the mark finds the mm's sequence odd, too.
   vma.lock_sequence_.Store(section_, kRelease);
+  // What is changed next stays behind the mark, for who copies the VMA and compares its lock
+  // sequence then. Pairs with the fence of that reader's second look.
+  SeqCount::WriteFence();
   if ((duties_ & kDutyHoldRwsem) == 0 && (duties_ & kDutyPassRwsem) != 0) {
     vma.rwsem_.UnlockUnderOuter();
   }
