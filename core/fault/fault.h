@@ -59,6 +59,8 @@ inline constexpr FaultOutcome kBelowStack = 1u << 26;  ///< below a VMA that gro
 inline constexpr FaultOutcome kKilled = 1u << 27;      ///< a fatal signal ended a wait
 /// In a NoWaitScope: it would have to sleep, and nothing counts. To be made again elsewhere.
 inline constexpr FaultOutcome kWouldWait = 1u << 28;
+/// What a fault that ended without a signal may have.
+inline constexpr FaultOutcome kNoSignal = kNoPage;
 /// What a caller with a lock of its own may get.
 inline constexpr FaultOutcome kErrors = kOom | kSigbus | kSigsegv | kBadAccess;
 }  // namespace fault_bit
@@ -86,16 +88,28 @@ struct FaultTarget {
 
 /// One fault under a scheme, from its top rung down. No lock is held; may sleep. kNoVma and
 /// kBelowStack were found under mmap_lock. `event` is told of every rung; its caller opened it,
-/// says how the fault ended, and may go on with it: below a stack the fault is not over yet.
+/// says how the fault ended, and may go on with it: below a stack the fault is not over yet, and
+/// not counted as ended.
 using FaultFunction = FaultOutcome (*)(FaultTarget& target, const FaultRequest& request,
                                        FaultEventScope& event);
 /// The function of target.options.scheme.
 [[nodiscard]] FaultFunction FaultFunctionOf(SchemeName scheme);
 
+/// What statistics call a fault that ended with `outcome` and that steps called `kind`.
+[[nodiscard]] inline FaultKind KindOf(FaultOutcome outcome, FaultKind kind) {
+  return (outcome & ~fault_bit::kNoSignal) != 0 ? FaultKind::kError : kind;
+}
+
+/// How a fault ended that its caller counts, or nobody does.
+struct LockedFault {
+  FaultOutcome outcome = 0;
+  FaultKind kind = FaultKind::kSpurious;
+};
+
 /// Handles one fault in `vma`, which contains the address and is stable: mmap_lock is held, for
 /// read or write. May sleep.
-[[nodiscard]] FaultOutcome HandleFaultLocked(FaultTarget& target, Vma& vma,
-                                             const FaultRequest& request);
+[[nodiscard]] LockedFault HandleFaultLocked(FaultTarget& target, Vma& vma,
+                                            const FaultRequest& request);
 
 /// Gives `vma` an anon_vma if it has none: a neighbour's where the two could merge, else a new one.
 /// mmap_lock is held. (Linux: anon_vma_prepare, find_mergeable_anon_vma)

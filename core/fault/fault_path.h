@@ -77,6 +77,7 @@ template <FaultScheme S>
 FaultOutcome AnonRead(FaultTarget& target, typename S::Hold& hold, const WalkState& walk) {
   return Commit<S>(target, hold, walk, 0, [&](LockedPte& pte) -> FaultOutcome {
     if (!pte.Load().none()) return 0;
+    hold.kind = FaultKind::kZeroPage;
     pte.Store(Entry::Of(target.frames.zero_pfn(), hold.view.ReadOnlyBits() | Entry::kSpecial));
     return 0;
   });
@@ -91,6 +92,7 @@ FaultOutcome AnonWrite(FaultTarget& target, typename S::Hold& hold, WalkState& w
   if (obtained != 0) return obtained;
   return Commit<S>(target, hold, walk, 0, [&](LockedPte& pte) -> FaultOutcome {
     if (!pte.Load().none()) return 0;
+    hold.kind = FaultKind::kAnon;
     InstallAnon(target, hold.view, pte, walk.page, *std::move(fresh));
     target.tables.counters().Add(MmCounter::kAnonPages, 1);
     return 0;
@@ -109,9 +111,10 @@ FaultOutcome ObtainCached(FaultTarget& target, typename S::Hold& hold, const Wal
 
 template <FaultScheme S>
 FaultOutcome CommitCached(FaultTarget& target, typename S::Hold& hold, const WalkState& walk,
-                          FolioRef folio, uint64_t bits) {
+                          FolioRef folio, uint64_t bits, FaultKind kind) {
   return Commit<S>(target, hold, walk, fault_bit::kNoPage, [&](LockedPte& pte) -> FaultOutcome {
     if (!pte.Load().none()) return fault_bit::kNoPage;
+    hold.kind = kind;
     InstallCached(target, pte, std::move(folio), bits);
     return 0;
   });
@@ -122,7 +125,9 @@ FaultOutcome MappingRead(FaultTarget& target, typename S::Hold& hold, const Walk
   if (target.fault_around_bytes > kPageSize) {
     const FaultOutcome around =
         Commit<S>(target, hold, walk, 0, [&](LockedPte& pte) -> FaultOutcome {
-          return MapAround(target, hold.view, walk.page, pte) ? fault_bit::kNoPage : 0;
+          if (!MapAround(target, hold.view, walk.page, pte)) return 0;
+          hold.kind = FaultKind::kMappingRead;
+          return fault_bit::kNoPage;
         });
     if (around != 0) return around;
   }
@@ -130,7 +135,8 @@ FaultOutcome MappingRead(FaultTarget& target, typename S::Hold& hold, const Walk
   Result<FolioRef> folio = Errno::kEnomem;
   const FaultOutcome obtained = ObtainCached<S>(target, hold, walk, folio);
   if (obtained != 0) return obtained;
-  return CommitCached<S>(target, hold, walk, *std::move(folio), MappingReadBits(hold.view));
+  return CommitCached<S>(target, hold, walk, *std::move(folio), MappingReadBits(hold.view),
+                         FaultKind::kMappingRead);
 }
 
 template <FaultScheme S>
@@ -141,7 +147,7 @@ FaultOutcome MappingSharedWrite(FaultTarget& target, typename S::Hold& hold,
   if (obtained != 0) return obtained;
   (*folio)->Set(kFolioDirty);
   return CommitCached<S>(target, hold, walk, *std::move(folio),
-                         hold.view.WritableBits() | Entry::kDirty);
+                         hold.view.WritableBits() | Entry::kDirty, FaultKind::kMappingShared);
 }
 
 template <FaultScheme S>
@@ -157,6 +163,7 @@ FaultOutcome MappingPrivateWrite(FaultTarget& target, typename S::Hold& hold, Wa
   target.frames.Copy(**fresh, **source);
   return Commit<S>(target, hold, walk, fault_bit::kNoPage, [&](LockedPte& pte) -> FaultOutcome {
     if (!pte.Load().none()) return fault_bit::kNoPage;
+    hold.kind = FaultKind::kMappingCow;
     InstallAnon(target, hold.view, pte, walk.page, *std::move(fresh));
     target.tables.counters().Add(MmCounter::kAnonPages, 1);
     return 0;
@@ -181,6 +188,7 @@ FaultOutcome CopyOnWrite(FaultTarget& target, typename S::Hold& hold, WalkState&
         return 0;
       });
   // The entry's reference, too.
+  if (exchanged) hold.kind = FaultKind::kWriteProtected;
   if (exchanged && source) target.frames.Put(source.Release(), 2);
   return outcome;
 }
@@ -205,7 +213,11 @@ FaultOutcome PresentFault(FaultTarget& target, typename S::Hold& hold, const Fau
           const uint64_t dirty = write && entry.writable() ? Entry::kDirty : uint64_t{0};
           return entry.Without(stale).With(Entry::kAccessed | dirty);
         });
-        if (!write || before.writable() || MakeWritableInPlace(target, hold.view, pte)) return 0;
+        if (!write || before.writable()) return 0;
+        if (MakeWritableInPlace(target, hold.view, pte)) {
+          hold.kind = FaultKind::kWriteProtected;
+          return 0;
+        }
         wants_copy = true;
         seen = pte.Load();
         if (!seen.special()) {

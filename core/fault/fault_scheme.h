@@ -49,6 +49,8 @@ struct FaultHold {
   LeaveReason reason = LeaveReason::kNone;        ///< why Begin, or a step, said no
   LeaveReason upgraded_for = LeaveReason::kNone;  ///< why it is on another rung than it began on
   FaultOutcome refusal = 0;  ///< after a failed Begin: what ends the fault, if any
+  /// What a commit made of the fault; that it was an error the outcome says.
+  FaultKind kind = FaultKind::kSpurious;
 };
 
 /// What every scheme has.

@@ -54,7 +54,9 @@ inline void CountLeft(FaultStats& stats, const RungEnd& end, int64_t amount = 1)
 /// A fault that ends on the rung without a hold: it counts there, like all that end.
 [[nodiscard]] inline RungEnd EndWithoutHold(FaultTarget& target, FaultRung rung,
                                             FaultOutcome outcome) {
-  if (outcome != fault_bit::kWouldWait) target.stats.Succeeded(rung);
+  if ((outcome & (fault_bit::kWouldWait | fault_bit::kBelowStack)) == 0) {
+    target.stats.Succeeded(rung, FaultKind::kError);
+  }
   return {outcome, LeaveReason::kNone, rung};
 }
 
@@ -103,6 +105,7 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
   const FaultOutcome outcome = HandleFault<S>(target, hold, request, stock);
   const FaultRung rung = hold.rung;
   const LeaveReason reason = hold.reason;
+  const FaultKind kind = hold.kind;
   if (rung != first) {
     event.Left(first, hold.upgraded_for);
     event.Entered(rung);
@@ -113,7 +116,7 @@ RungEnd TryRung(FaultTarget& target, const FaultRequest& request, TableAlloc pol
     CountLeft(target.stats, end);
     event.Left(rung, reason);
   } else {
-    target.stats.Succeeded(rung);
+    target.stats.Succeeded(rung, KindOf(outcome, kind));
   }
   return end;
 }

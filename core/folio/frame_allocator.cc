@@ -54,12 +54,13 @@ FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists
       cpus_(lists_.get_deleter().cpus),
       batch_(BatchFor(options.frames, cpus_, CpuList::kBatch)),
       high_(CpuList::kHigh / CpuList::kBatch * batch_),
-      marks_(Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale)),
-      fast_mark_(marks_.on() ? marks_.low : kNoMark),
       events_(cpus),
       buddy_(folios_, /*first=*/1, options.frames),
       free_in_buddy_(total_frames_) {
-  MM_CHECK_LT(marks_.high, total_frames_);
+  const auto marks =
+      Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale);
+  MM_CHECK_LT(marks.high, total_frames_);
+  StoreMarks(marks);
   Folio* zero = new (folios_) Folio;
   zero->use_ = FrameUse::kReserved;
   zero->Emplace<Folio::Owner>();
@@ -98,18 +99,21 @@ Result<Folio*> FrameAllocator::Allocate(FrameUse use, Gfp gfp, SourceLoc where) 
     CheckMaySleep(gfp, where);
   if (InjectedFailure(use)) [[unlikely]]
     return Errno::kEnomem;
-  const Result<Folio*> folio = TryAllocate(use, fast_mark_, where);
+  // Relaxed: a hint.
+  const auto mark = [this] { return fast_mark_.Load(kRelaxed); };
+  const Result<Folio*> folio = TryAllocate(use, mark, where);
   if (folio.ok() && *folio == nullptr) [[unlikely]]
     return AllocateSlow(use, gfp, where);
   return folio;
 }
 
 /// One attempt, and in the modelled build one step. Null if there is no frame, or not more than
-/// `mark`; ENOMEM if there are no contents for it.
-Result<Folio*> FrameAllocator::TryAllocate(FrameUse use, uint64_t mark, SourceLoc where) {
+/// mark(); ENOMEM if there are no contents for it.
+template <class Mark>
+Result<Folio*> FrameAllocator::TryAllocate(FrameUse use, const Mark& mark, SourceLoc where) {
   CpuList& list = LocalList();
   const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
-  if (!IsAbove(mark)) [[unlikely]]
+  if (!IsAbove(mark())) [[unlikely]]
     return nullptr;
   Folio* folio = TakeFrame(list);
   if (folio == nullptr) [[unlikely]]
@@ -129,7 +133,7 @@ Result<Folio*> FrameAllocator::TryAllocate(FrameUse use, uint64_t mark, SourceLo
 
 /// TryAllocate for the slow path, which has no need of a copy of its own.
 Result<Folio*> FrameAllocator::TryAgain(FrameUse use, uint64_t mark, SourceLoc where) {
-  return TryAllocate(use, mark, where);
+  return TryAllocate(use, [mark] { return mark; }, where);
 }
 
 Folio* FrameAllocator::TakeFrame(CpuList& list) {
@@ -206,6 +210,7 @@ void FrameAllocator::GiveFrame(CpuList& list, Folio& folio) {
       const LockGuard guard(list.lock);
       if (list.count < high_) [[likely]] {
         list.frames[list.count++] = &folio;
+        ++list.freed;
         return;
       }
     }
@@ -247,7 +252,28 @@ void FrameAllocator::GiveToBuddyLocked(CpuList& list, uint32_t frames) {
 /// Tells the readers of watermarks what is in the buddy now.
 void FrameAllocator::PublishFreeLocked() {
   // Relaxed: see IsAbove.
-  if (marks_.on()) free_in_buddy_.Store(buddy_.free_frames_locked(), kRelaxed);
+  if (HasMarks()) free_in_buddy_.Store(buddy_.free_frames_locked(), kRelaxed);
+}
+
+// -- Watermarks -----------------------------------------------------------------------------------
+
+Result<void> FrameAllocator::SetWatermarks(const WatermarkOptions& options, SourceLoc where) {
+  if (WhyRefused(options, total_frames_).has_value()) return Errno::kEinval;
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &fast_mark_, where);
+  const LockGuard zone(buddy_.lock());
+  StoreMarks(Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale));
+  // Without marks nobody kept it.
+  PublishFreeLocked();
+  return {};
+}
+
+/// Under the zone lock, or before anybody else knows the allocator.
+void FrameAllocator::StoreMarks(const Watermarks& marks) {
+  // Relaxed: readers want no more than some value that was there.
+  min_mark_.Store(marks.min, kRelaxed);
+  low_mark_.Store(marks.low, kRelaxed);
+  high_mark_.Store(marks.high, kRelaxed);
+  fast_mark_.Store(marks.on() ? marks.low : kNoMark, kRelaxed);
 }
 
 // -- Accounting -----------------------------------------------------------------------------------
@@ -263,6 +289,25 @@ uint64_t FrameAllocator::free_frames() const {
   return frames;
 }
 
+/// Allocations are not counted, which would cost every fault something: they are what is in use and
+/// what came back. Frames that move between lists and buddy do so under the zone lock, so that each
+/// is seen in one place.
+FrameAllocator::Traffic FrameAllocator::traffic() const {
+  const LockGuard zone(buddy_.lock());
+  Traffic traffic{.free = buddy_.free_frames_locked()};
+  uint64_t in_use = total_frames_ - traffic.free;
+  for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+    CpuList& list = ListOf(cpu);
+    const LockGuard guard(list.lock);
+    in_use -= list.count;
+    traffic.freed += list.freed;
+  }
+  // Unsigned on purpose: a frame taken from a list that was looked at and put on one that was not
+  // yet makes in_use too small by one, and freed too great.
+  traffic.allocated = in_use + traffic.freed;
+  return traffic;
+}
+
 void FrameAllocator::Validate() const {
   const LockGuard zone(buddy_.lock());
   std::vector<bool> is_free(buddy_.watermark_locked());
@@ -275,7 +320,7 @@ void FrameAllocator::Validate() const {
     }
   };
   buddy_.ValidateLocked(mark_free);
-  if (marks_.on()) MM_CHECK_EQ(free_in_buddy_.Peek(), buddy_.free_frames_locked());
+  if (min_mark_.Peek() != 0) MM_CHECK_EQ(free_in_buddy_.Peek(), buddy_.free_frames_locked());
   for (uint32_t cpu = 0; cpu < cpus_; ++cpu) {
     CpuList& list = ListOf(cpu);
     const LockGuard guard(list.lock);

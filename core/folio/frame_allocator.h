@@ -58,6 +58,8 @@ class FrameAllocator {
   /// Rounds of direct reclaim without a frame more that an allocation tries again after (Linux:
   /// MAX_RECLAIM_RETRIES).
   static constexpr uint32_t kMaxReclaimRetries = 16;
+  /// CPUs at most: their lists are one piece of the heap.
+  static constexpr uint32_t kMaxCpus = 256;
 
   /// Gives an allocator back to the heap that it came from.
   struct Deleter {
@@ -125,11 +127,30 @@ class FrameAllocator {
   /// reports and checks.
   [[nodiscard]] uint64_t free_frames() const;
 
-  [[nodiscard]] const Watermarks& watermarks() const { return marks_; }
+  /// Frames that came and went since the beginning, and those in the buddy.
+  struct Traffic {
+    uint64_t allocated = 0;  ///< Linux: pgalloc_normal
+    uint64_t freed = 0;      ///< Linux: pgfree
+    uint64_t free = 0;       ///< those on per-CPU lists not counted (Linux: nr_free_pages)
+  };
+  /// Takes the locks of all lists: for reports. None of them ever goes down but `free`.
+  [[nodiscard]] Traffic traffic() const;
+
+  /// The marks as they are now. A hint beside SetWatermarks.
+  [[nodiscard]] Watermarks watermarks() const {
+    // Relaxed: each is a hint by itself.
+    return {.min = min_mark_.Load(kRelaxed),
+            .low = low_mark_.Load(kRelaxed),
+            .high = high_mark_.Load(kRelaxed)};
+  }
+  /// Changes the marks while allocations go on; one that is under way may keep those that it met.
+  /// EINVAL if WhyRefused(options, total_frames()), which says why. Any context.
+  [[nodiscard]] Result<void> SetWatermarks(const WatermarkOptions& options,
+                                           SourceLoc where = SourceLoc::Current());
   /// Free frames that the watermarks are compared with: those on no per-CPU list. A hint, of some
   /// moment since the last refill or drain. With watermarks only.
   [[nodiscard]] uint64_t free_above_lists() const {
-    MM_DCHECK(marks_.on());
+    MM_DCHECK(min_mark_.Peek() != 0);
     return free_in_buddy_.Peek();
   }
   /// Gives what is on the list of the caller's CPU back to the buddy, where the watermarks see it
@@ -154,8 +175,11 @@ class FrameAllocator {
     static constexpr uint32_t kHigh = 4 * kBatch;
     SpinLock<LockRank::kPerCpu> lock;
     uint32_t count ABSL_GUARDED_BY(lock) = 0;
+    uint64_t freed ABSL_GUARDED_BY(lock) = 0;  // how many frames ever came back here, to be reused
     std::array<Folio*, kHigh> frames ABSL_GUARDED_BY(lock){};
   };
+
+  static_assert(kMaxCpus * sizeof(CpuList) <= Heap::kMaxPiece);
 
   /// The lists, in one piece of the heap: they are shared, so their addresses have to repeat.
   struct ListsToHeap {
@@ -187,7 +211,8 @@ class FrameAllocator {
     // Relaxed: a hint. Whoever acts on it gets the frame itself under a lock.
     return mark == kNoMark || free_in_buddy_.Load(kRelaxed) > mark;
   }
-  [[nodiscard]] FAULTLINE_ALWAYS_INLINE Result<Folio*> TryAllocate(FrameUse use, uint64_t mark,
+  template <class Mark>
+  [[nodiscard]] FAULTLINE_ALWAYS_INLINE Result<Folio*> TryAllocate(FrameUse use, const Mark& mark,
                                                                    SourceLoc where);
   [[nodiscard]] FAULTLINE_NOINLINE Result<Folio*> TryAgain(FrameUse use, uint64_t mark,
                                                            SourceLoc where);
@@ -214,6 +239,8 @@ class FrameAllocator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock(), list.lock);
 
   void PublishFreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
+  [[nodiscard]] bool HasMarks() const { return min_mark_.Load(kRelaxed) != 0; }  // relaxed: a hint
+  void StoreMarks(const Watermarks& marks);
 
   [[nodiscard]] static bool IsClean(const Folio& folio);
 
@@ -224,8 +251,11 @@ class FrameAllocator {
   const uint32_t cpus_;
   const uint32_t batch_;  // how many frames move between a list and the buddy at a time
   const uint32_t high_;   // most frames of a list
-  const Watermarks marks_;
-  const uint64_t fast_mark_;  // low, or kNoMark if there are no marks
+  // The watermarks; written under the zone lock, read as hints by everybody.
+  Atomic<uint64_t> min_mark_{0};
+  Atomic<uint64_t> low_mark_{0};
+  Atomic<uint64_t> high_mark_{0};
+  Atomic<uint64_t> fast_mark_{kNoMark};  // low, or kNoMark if there are no marks
   FailPoints* fail_points_ = nullptr;
   PressureHook* hook_ = nullptr;
   ShardedCounters<AllocEvent> events_;

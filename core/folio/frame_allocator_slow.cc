@@ -58,7 +58,7 @@ Result<Folio*> FrameAllocator::AllocateSlow(FrameUse use, Gfp asked, SourceLoc w
     if (folio.ok() && *folio != nullptr) CountSuccess(free);
     return !folio.ok() || *folio != nullptr;
   };
-  if (marks_.on() && attempt()) return folio;
+  if (HasMarks() && attempt()) return folio;
   // Without watermarks the number stays what it is, rightly: a frame that appeared was taken.
   ReclaimRetries retries(free_in_buddy_.Peek());
   for (bool go_on = CanReclaim(gfp); go_on;) {
@@ -86,9 +86,10 @@ void FrameAllocator::CheckMaySleep(Gfp gfp, SourceLoc where) {
 }
 
 uint64_t FrameAllocator::MarkFor(Gfp gfp) const {
-  if (!marks_.on()) return kNoMark;
+  const Watermarks marks = watermarks();
+  if (!marks.on()) return kNoMark;
   const bool may_ignore = gfp.Has(Gfp::kMemalloc) || InMemallocScope();
-  return may_ignore && !gfp.Has(Gfp::kNomemalloc) ? kNoMark : marks_.MinFor(gfp);
+  return may_ignore && !gfp.Has(Gfp::kNomemalloc) ? kNoMark : marks.MinFor(gfp);
 }
 
 /// Reclaim that allocates does not reclaim for that.
@@ -114,10 +115,11 @@ uint64_t FrameAllocator::ReclaimDirectly(Gfp gfp) {
 }
 
 void FrameAllocator::CountSuccess(uint64_t free) {
-  if (!marks_.on()) return;
+  const Watermarks marks = watermarks();
+  if (!marks.on()) return;
   AllocEvent event = AllocEvent::kAboveLow;
-  if (free <= marks_.low) event = AllocEvent::kBelowLow;
-  if (free <= marks_.min) event = AllocEvent::kBelowMin;
+  if (free <= marks.low) event = AllocEvent::kBelowLow;
+  if (free <= marks.min) event = AllocEvent::kBelowMin;
   events_.Add(event, 1);
 }
 

@@ -15,6 +15,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/base/build.h"
@@ -50,6 +52,21 @@ struct Watermarks {
   uint64_t low = 0;
   uint64_t high = 0;
 };
+
+/// What watermarks follow from.
+struct WatermarkOptions {
+  /// The min watermark (Linux: vm.min_free_kbytes); 0: no watermarks. The high one that follows is
+  /// below what there is.
+  uint64_t min_free_frames = 0;
+  /// Ten-thousandths of memory between two watermarks, if that is more than a quarter of min
+  /// (Linux: vm.watermark_scale_factor); 1 to 3000.
+  uint32_t watermark_scale = Watermarks::kDefaultScale;
+};
+
+/// Why `frames` frames cannot have such watermarks, naming the field, its value and what is
+/// allowed; nothing if they can.
+[[nodiscard]] std::optional<std::string> WhyRefused(const WatermarkOptions& options,
+                                                    uint64_t frames);
 
 /// What the slow path of an allocation counts; nothing else does.
 enum class AllocEvent : uint8_t {

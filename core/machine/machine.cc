@@ -3,13 +3,46 @@
 // The parts of a Machine, in the order in which they need each other; see machine.h.
 #include "core/machine/machine.h"
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
+namespace {
+
+std::optional<std::string> OutOfRange(std::string_view field, uint64_t value, uint64_t least,
+                                      uint64_t most) {
+  if (least <= value && value <= most) return std::nullopt;
+  return absl::StrFormat("%s: %u is out of range; allowed: %u to %u", field, value, least, most);
+}
+
+}  // namespace
+
+std::optional<std::string> WhyRefused(const MachineOptions& options) {
+  using Range = MachineOptions;
+  if (auto why = OutOfRange("memory_bytes", options.memory_bytes, Range::kLeastMemory,
+                            Range::kMostMemory)) {
+    return why;
+  }
+  if (auto why = OutOfRange("object_bytes", options.object_bytes, Range::kLeastObjects,
+                            Range::kMostMemory)) {
+    return why;
+  }
+  if (auto why = OutOfRange("cpus", options.cpus, 1, FrameAllocator::kMaxCpus)) return why;
+  if (options.contents != PageContents::kTag && options.contents != PageContents::kBytes) {
+    return absl::StrFormat("contents: %u is no kind of contents; allowed: tag, bytes",
+                           static_cast<unsigned>(options.contents));
+  }
+  // But for the zero page.
+  return WhyRefused(options.watermarks(), (options.memory_bytes >> kPageShift) - 1);
+}
 
 Machine::Machine(const MachineOptions& options, std::unique_ptr<OwnHeap> own_heap, Heap& heap)
     : own_heap_(std::move(own_heap)),
@@ -22,7 +55,7 @@ Machine::Machine(const MachineOptions& options, std::unique_ptr<OwnHeap> own_hea
 }
 
 Result<std::unique_ptr<Machine>> Machine::Create(const MachineOptions& options) {
-  MM_TRY(Check(options));
+  if (WhyRefused(options).has_value()) return Errno::kEinval;
   MM_ASSIGN_OR_RETURN(Arena arena, Arena::Create(options.object_bytes));
   auto own_heap = std::make_unique<OwnHeap>(std::move(arena));
   Heap& heap = own_heap->heap;
@@ -32,25 +65,12 @@ Result<std::unique_ptr<Machine>> Machine::Create(const MachineOptions& options) 
 }
 
 Result<Machine*> Machine::CreateIn(Heap& heap, const MachineOptions& options) {
-  MM_TRY(Check(options));
+  if (WhyRefused(options).has_value()) return Errno::kEinval;
   MM_ASSIGN_OR_RETURN(Machine* const machine, heap.New<Machine>(options, nullptr, heap));
   const Result<void> ready = machine->Init(options);
   if (ready.ok()) return machine;
   heap.Delete(machine);
   return ready.error();
-}
-
-Result<void> Machine::Check(const MachineOptions& options) {
-  constexpr uint64_t kLeastMemory = 64 << 10;
-  if (options.memory_bytes < kLeastMemory || options.cpus == 0) return Errno::kEinval;
-  if (options.watermark_scale == 0 || options.watermark_scale > Watermarks::kMaxScale) {
-    return Errno::kEinval;
-  }
-  const uint64_t frames = (options.memory_bytes >> kPageShift) - 1;  // but for the zero page
-  if (options.min_free_frames >= frames) return Errno::kEinval;
-  const auto marks = Watermarks::Of(options.min_free_frames, frames, options.watermark_scale);
-  if (marks.high >= frames) return Errno::kEinval;
-  return {};
 }
 
 Result<void> Machine::Init(const MachineOptions& options) {

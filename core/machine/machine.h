@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,9 +22,15 @@
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
 struct MachineOptions {
-  uint64_t memory_bytes = 1ull << 30;   ///< of simulated memory; at least 64 KiB
-  uint64_t object_bytes = 16ull << 30;  ///< address space for VMAs, tree nodes, ...; not reserved
-  uint32_t cpus = 4;                    ///< at least 1
+  static constexpr uint64_t kLeastMemory = 64 << 10;
+  static constexpr uint64_t kMostMemory = 1ull << 47;  ///< as much as a host process has
+  static constexpr uint64_t kLeastObjects = 1 << 20;
+
+  /// Of simulated memory; what is no whole frame is left out. kLeastMemory to kMostMemory.
+  uint64_t memory_bytes = 1ull << 30;
+  /// Address space for VMAs, tree nodes, ...; not reserved. kLeastObjects to kMostMemory.
+  uint64_t object_bytes = 16ull << 30;
+  uint32_t cpus = 4;  ///< 1 to FrameAllocator::kMaxCpus
   PageContents contents = PageContents::kTag;
   /// The min watermark, in frames (Linux: vm.min_free_kbytes); 0: no watermarks. The high one that
   /// follows from it (core/folio/watermarks.h) is below what there is.
@@ -31,11 +38,19 @@ struct MachineOptions {
   /// Ten-thousandths of memory between two watermarks, if that is more than a quarter of min
   /// (Linux: vm.watermark_scale_factor); 1 to 3000.
   uint32_t watermark_scale = Watermarks::kDefaultScale;
+
+  [[nodiscard]] WatermarkOptions watermarks() const {
+    return {.min_free_frames = min_free_frames, .watermark_scale = watermark_scale};
+  }
 };
+
+/// Why no machine can be set up so, naming the field, its value and what is allowed; nothing if one
+/// can.
+[[nodiscard]] std::optional<std::string> WhyRefused(const MachineOptions& options);
 
 class Machine {
  public:
-  /// EINVAL if an option is out of its range, ENOMEM if the host refuses the address space.
+  /// EINVAL if WhyRefused(options), which says why; ENOMEM if the host refuses the address space.
   [[nodiscard]] static Result<std::unique_ptr<Machine>> Create(const MachineOptions& options);
   /// The same, with itself and all that it makes in `heap`, which outlives it; Heap::Delete takes
   /// it back. For the explorer, where a run's objects have to come from the run's heap: their
@@ -50,6 +65,25 @@ class Machine {
   [[nodiscard]] Result<Mm*> CreateMm(const MmOptions& options = {});
   /// A file's cache with one reference, the caller's.
   [[nodiscard]] Result<Mapping*> CreateFile(std::string name, uint64_t bytes);
+
+  /// Mms that are not torn down.
+  [[nodiscard]] uint64_t mm_count() { return mms_.size(); }
+
+  /// How the faults of all its mms fared, those that have exited included: since the last reset.
+  [[nodiscard]] FaultStatsSnapshot FaultStatistics() { return mms_.FaultStatistics(); }
+  /// The same since the machine was made.
+  [[nodiscard]] FaultStatsSnapshot FaultTotals() { return mms_.FaultTotals(); }
+  /// Starts FaultStatistics at zero, and that of all its mms, and returns what it was. A fault that
+  /// ends meanwhile counts on one side of it.
+  FaultStatsSnapshot ResetFaultStatistics() { return mms_.ResetFaultStatistics(); }
+  /// The sum of a counter of all mms that exist.
+  [[nodiscard]] int64_t Sum(MmCounter counter) { return mms_.Sum(counter); }
+
+  /// Changes the watermarks while allocations go on; MachineOptions has the fields. EINVAL if
+  /// WhyRefused(options, frames().total_frames()), which says why.
+  [[nodiscard]] Result<void> SetWatermarks(const WatermarkOptions& options) {
+    return frames_->SetWatermarks(options);
+  }
 
   /// Who is told that frames are short, and asked for some; null: nobody. Not owned. Set while
   /// nobody allocates, and taken back before `hook` ends.
@@ -78,7 +112,6 @@ class Machine {
     Heap heap;
   };
   Machine(const MachineOptions& options, std::unique_ptr<OwnHeap> own_heap, Heap& heap);
-  [[nodiscard]] static Result<void> Check(const MachineOptions& options);
   [[nodiscard]] Result<void> Init(const MachineOptions& options);
 
   const std::unique_ptr<OwnHeap> own_heap_;  ///< null if the heap is the caller's

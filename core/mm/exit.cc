@@ -54,6 +54,11 @@ void Mm::DetachTask(Task& task) {
   std::erase(tasks_, &task);
 }
 
+size_t Mm::attached_tasks() {
+  const LockGuard guard(tasks_lock_);
+  return tasks_.size();
+}
+
 /// Linux: exit_mmap. Nobody else uses the mm, and nobody can wait for this task: it is not
 /// killable.
 void Mm::TearDown() {

@@ -45,23 +45,6 @@ Mm::Mm(const MmServices& services, const MmOptions& options)
 
 Mm::~Mm() { MM_DCHECK_EQ(users_.Peek(), 0u); }
 
-void MmList::Add(Mm& mm) {
-  const LockGuard guard(lock_);
-  mms_.push_back(mm);
-}
-
-void MmList::Remove(Mm& mm) {
-  const LockGuard guard(lock_);
-  mms_.erase(mm);
-}
-
-std::vector<Mm*> MmList::Snapshot() {
-  const LockGuard guard(lock_);
-  std::vector<Mm*> mms;
-  for (Mm& mm : mms_) mms.push_back(&mm);
-  return mms;
-}
-
 std::optional<std::string> WhyRefused(const MmOptions& options) {
   if (auto why = WhyRefused(options.fault)) return why;
   if (options.first_sequence % 2 != 0) {

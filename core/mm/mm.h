@@ -46,17 +46,37 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 class Mm;
 struct InMachine;  // tag: the mms of one machine
 
-/// The mms of a machine that are not torn down.
+/// The mms of a machine that are not torn down, and how the faults of those fared that are. What is
+/// asked of all mms is asked under a spinlock, which making and ending mms waits for meanwhile.
 class MmList {
  public:
-  void Add(Mm& mm);
-  void Remove(Mm& mm);
+  void Add(Mm& mm) ABSL_LOCKS_EXCLUDED(lock_);
+  /// `mm`, whose last user has gone, is about to be torn down: keeps what its faults counted.
+  void Remove(Mm& mm) ABSL_LOCKS_EXCLUDED(lock_);
   /// Those that exist now. Using one takes a user of it, or that nobody tears it down meanwhile.
-  [[nodiscard]] std::vector<Mm*> Snapshot();
+  [[nodiscard]] std::vector<Mm*> Snapshot() ABSL_LOCKS_EXCLUDED(lock_);
+  [[nodiscard]] uint64_t size() ABSL_LOCKS_EXCLUDED(lock_);
+  /// The sum of a counter of all mms that exist.
+  [[nodiscard]] int64_t Sum(MmCounter counter) ABSL_LOCKS_EXCLUDED(lock_);
+
+  /// How the faults of all mms fared, those that have exited included: since the last reset of all,
+  /// and since the beginning.
+  [[nodiscard]] FaultStatsSnapshot FaultStatistics() ABSL_LOCKS_EXCLUDED(lock_);
+  [[nodiscard]] FaultStatsSnapshot FaultTotals() ABSL_LOCKS_EXCLUDED(lock_);
+  /// Starts that at zero, of all mms and each, and returns what FaultStatistics was. A fault that
+  /// ends meanwhile counts on one side of it.
+  FaultStatsSnapshot ResetFaultStatistics() ABSL_LOCKS_EXCLUDED(lock_);
+  /// Starts that of one mm at zero, and not what it adds to all.
+  FaultStatsSnapshot ResetFaultStatistics(Mm& mm) ABSL_LOCKS_EXCLUDED(lock_);
 
  private:
+  [[nodiscard]] FaultStatsSnapshot FaultTotalsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
   SpinLock<LockRank::kRegistry> lock_;
   IntrusiveList<Mm, InMachine> mms_ ABSL_GUARDED_BY(lock_);
+  uint64_t count_ ABSL_GUARDED_BY(lock_) = 0;
+  FaultStatsSnapshot exited_ ABSL_GUARDED_BY(lock_);    ///< totals of mms that are gone
+  FaultStatsSnapshot reset_at_ ABSL_GUARDED_BY(lock_);  ///< totals of all at the last reset
 };
 
 /// What an Mm gets from its Machine. Everything outlives the Mm and the grace periods it asks for.
@@ -215,8 +235,12 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
   /// stays one.
   void Exit();
   /// `task` works for this mm: Exit kills its waits. A task is attached to one mm at a time.
-  void AttachTask(Task& task);
-  void DetachTask(Task& task);
+  void AttachTask(Task& task) ABSL_LOCKS_EXCLUDED(tasks_lock_);
+  void DetachTask(Task& task) ABSL_LOCKS_EXCLUDED(tasks_lock_);
+  /// How many tasks are attached now.
+  [[nodiscard]] size_t attached_tasks() ABSL_LOCKS_EXCLUDED(tasks_lock_);
+  /// Whether it was told to exit; a no may be out of date by the time it is looked at.
+  [[nodiscard]] bool is_dying() const { return dying_.Load(kAcquire) != 0; }  // pairs with Exit
 
   // -- Looking -----------------------------------------------------------------------------------
 
@@ -233,6 +257,9 @@ class Mm : public ListNode<InMachine>, public VmaOwner {
   [[nodiscard]] const MmCounters& counters() const { return counters_; }
   /// How its faults fared (B17).
   [[nodiscard]] FaultStats& fault_stats() { return fault_stats_; }
+  /// Starts that at zero and returns what it was; the machine's sum over all its mms goes on. A
+  /// fault that ends meanwhile counts on one side of it. By a user.
+  FaultStatsSnapshot ResetFaultStatistics() { return services_.mms.ResetFaultStatistics(*this); }
   [[nodiscard]] const MmOptions& options() const { return options_; }
   [[nodiscard]] VirtAddr brk() const { return brk_; }
   /// The end of user space.

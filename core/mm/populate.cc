@@ -17,7 +17,7 @@ Result<void> FaultIn(FaultTarget& target, Vma& vma, VirtRange range, AccessKind 
   for (VirtAddr addr = range.start(); addr < range.end(); addr += kPageSize) {
     const FaultRequest request{addr, access};
     while (!IsMappedFor(target, request)) {
-      const FaultOutcome outcome = HandleFaultLocked(target, vma, request);
+      const FaultOutcome outcome = HandleFaultLocked(target, vma, request).outcome;
       if ((outcome & fault_bit::kOom) != 0) return Errno::kEnomem;
       if ((outcome & fault_bit::kErrors) != 0) return Errno::kEfault;
     }

@@ -42,19 +42,21 @@ AccessOutcome OutcomeOf(FaultOutcome fault, VirtAddr addr) {
 }
 
 /// Expands the stack above the address, and handles the fault in it.
-FaultOutcome GrowAndFault(MmWriter& writer, const FaultRequest& request) {
+LockedFault GrowAndFault(MmWriter& writer, const FaultRequest& request) {
+  constexpr LockedFault kNothingThere{fault_bit::kNoVma, FaultKind::kError};
   VmaEditor editor(writer);
   Vma* const vma = editor.FindFrom(request.addr);
-  if (vma == nullptr) return fault_bit::kNoVma;
+  if (vma == nullptr) return kNothingThere;
   if (vma->start() > request.addr && !ExpandStack(editor, *vma, request.addr).ok()) {
-    return fault_bit::kNoVma;
+    return kNothingThere;
   }
   writer.Downgrade();
   return HandleFaultLocked(writer.fault_target(), *vma, request);
 }
 
-/// A fault below a VMA that grows down (Linux: the slow half of lock_mm_and_find_vma).
-FaultOutcome FaultBelowStack(Mm& mm, const FaultRequest& request, FaultEventScope& event) {
+/// A fault below a VMA that grows down (Linux: the slow half of lock_mm_and_find_vma). It ends, and
+/// counts, on the last rung.
+LockedFault FaultBelowStack(Mm& mm, const FaultRequest& request, FaultEventScope& event) {
   event.FoundBelowStack();
   const ActivityScope activity(Activity::kStackGrowth);
   if (MutantOn(Mutant::kM7) || MutantOn(Mutant::kM13)) {
@@ -64,7 +66,7 @@ FaultOutcome FaultBelowStack(Mm& mm, const FaultRequest& request, FaultEventScop
   MmWriter writer(mm);
   if (!writer.held()) {
     event.Left(FaultRung::kMmapLock, LeaveReason::kKilled);
-    return fault_bit::kKilled;
+    return {fault_bit::kKilled, FaultKind::kError};
   }
   return GrowAndFault(writer, request);
 }
@@ -85,7 +87,11 @@ AccessOutcome Mm::Fault(const FaultRequest& request) {
   if (request.addr >= tables_.task_size()) return Segv(abi::kSegvMapErr, request.addr);
   FaultEventScope event(request.addr, static_cast<uint8_t>(request.access));
   FaultOutcome outcome = fault_(fault_target_, request, event);
-  if ((outcome & fault_bit::kBelowStack) != 0) outcome = FaultBelowStack(*this, request, event);
+  if ((outcome & fault_bit::kBelowStack) != 0) {
+    const LockedFault fault = FaultBelowStack(*this, request, event);
+    fault_stats_.Succeeded(FaultRung::kMmapLock, fault.kind);
+    outcome = fault.outcome;
+  }
   if (outcome == fault_bit::kWouldWait) [[unlikely]]
     event.Discard();
   event.SetOutcome(outcome);

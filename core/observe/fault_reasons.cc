@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names of rungs and reasons, in snake_case.
+// Names of rungs, reasons and kinds, in snake_case.
 #include "core/observe/fault_reasons.h"
 
 #include <array>
@@ -19,7 +19,17 @@ constexpr std::array<std::string_view, static_cast<size_t>(LeaveReason::kCount)>
     "other_mm", "range_moved", "changed",    "no_anon_vma",  "no_upper_table", "no_table",
     "no_page",  "refused",     "table_gone", "killed"};
 
+constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kKinds = {
+    "anon",           "zero_page", "write_protected", "mapping_read", "mapping_cow",
+    "mapping_shared", "swap",      "spurious",        "error"};
+
 }  // namespace
+
+std::string_view Name(FaultKind kind) {
+  const auto index = static_cast<size_t>(kind);
+  MM_CHECK_LT(index, kKinds.size());
+  return kKinds[index];
+}
 
 std::string_view Name(FaultRung rung) {
   const auto index = static_cast<size_t>(rung);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The vocabulary of explanations: which rungs of the ladder a fault climbed, and why it left each
-// (S10, M-1; BEHAVIOURS sections 1.5 and B28). Linux counts four things about them (B17); these say
-// which of the causes it was.
+// The vocabulary of explanations: which rungs of the ladder a fault climbed, why it left each, and
+// what it came to (S10, M-1; BEHAVIOURS sections 1.5 and B28). Linux counts four things about them
+// (B17); these say which of the causes it was.
 //
 // The names are those of statistics, event records and reports.
 #pragma once
@@ -43,7 +43,22 @@ enum class LeaveReason : uint8_t {
   kCount
 };
 
+/// What a fault came to, where it ended.
+enum class FaultKind : uint8_t {
+  kAnon,            ///< a new anonymous page
+  kZeroPage,        ///< the zero page, for a read of anonymous memory
+  kWriteProtected,  ///< a write to a page that was mapped read-only: copied or taken over
+  kMappingRead,     ///< a read of a file or of shared memory, fault-around included
+  kMappingCow,      ///< a write to a private mapping of a file: copied at once
+  kMappingShared,   ///< a write to a shared mapping
+  kSwap,            ///< a page that comes back from swap
+  kSpurious,        ///< nothing to do: another task was first, or the page was there
+  kError,           ///< it ended in a signal
+  kCount
+};
+
 [[nodiscard]] std::string_view Name(FaultRung rung);
+[[nodiscard]] std::string_view Name(FaultKind kind);
 [[nodiscard]] std::string_view Name(LeaveReason reason);
 
 }  // namespace faultline

@@ -39,19 +39,8 @@ class ShardedCounters {
     const int64_t before = before_[static_cast<size_t>(counter)].Read();
     return Total(counter) - before;
   }
-  void Reset() {
-    for (size_t i = 0; i < before_.size(); ++i) before_[i].Set(Total(static_cast<Enum>(i)));
-  }
-
- private:
-  using Counters = std::array<StatCounter, static_cast<size_t>(Enum::kCount)>;
-  struct Shard {
-    Counters alone;     // increased by the task whose number belongs to the CPU
-    Counters together;  // increased by all tasks with greater numbers
-  };
-
   /// Since the beginning, resets or not.
-  int64_t Total(Enum counter) const {
+  [[nodiscard]] int64_t Total(Enum counter) const {
     const auto index = static_cast<size_t>(counter);
     int64_t sum = 0;
     for (uint32_t cpu = 0; cpu < shards_.size(); ++cpu) {
@@ -60,6 +49,24 @@ class ShardedCounters {
     }
     return sum;
   }
+  /// Starts one at zero and returns what there was. One caller at a time.
+  int64_t Reset(Enum counter) {
+    const int64_t total = Total(counter);
+    StatCounter& before = before_[static_cast<size_t>(counter)];
+    const int64_t sum = total - before.Read();
+    before.Set(total);
+    return sum;
+  }
+  void Reset() {
+    for (size_t i = 0; i < before_.size(); ++i) (void)Reset(static_cast<Enum>(i));
+  }
+
+ private:
+  using Counters = std::array<StatCounter, static_cast<size_t>(Enum::kCount)>;
+  struct Shard {
+    Counters alone;     // increased by the task whose number belongs to the CPU
+    Counters together;  // increased by all tasks with greater numbers
+  };
 
   PerCpu<Shard> shards_;
   Counters before_;  // totals at the last reset

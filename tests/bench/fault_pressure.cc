@@ -57,7 +57,7 @@ void Pressure::Establish() {
 
 /// Of kPlenty: at least.
 uint64_t Pressure::Level() const {
-  const Watermarks& marks = frames_.watermarks();
+  const Watermarks marks = frames_.watermarks();
   switch (free_) {
     case FreeMemory::kPlenty:
       return marks.high + 1;

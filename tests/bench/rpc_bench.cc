@@ -40,6 +40,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--streams", flags.options.streams, "Numbers of streams, up to 4")
       ->delimiter(',')
       ->check(CLI::Range(1, 4));
+  app.add_option("--batches", flags.options.batches, "Sizes of batches; default 64,512,4096")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 8192));
   app.add_flag("--json", flags.json, "Print one JSON object per row instead of tables");
   app.add_flag("--quick", flags.quick, "Only see that everything runs; the figures mean nothing");
 }

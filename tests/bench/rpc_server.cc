@@ -3,6 +3,7 @@
 // The served side of rpc_bench; see rpc_server.h.
 #include "tests/bench/rpc_server.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,7 @@ ServerProcess::ServerProcess() {
   pid_ = fork();
   MM_CHECK(pid_ >= 0);
   if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would end it after an abort
     close(ready[0]);
     _exit(Serve(ready[1]));
   }

@@ -203,7 +203,7 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
     size_t fault;
   };
   std::vector<Row> rows;
-  for (const uint32_t batch : {64U, 512U, 4096U}) {
+  for (const uint32_t batch : options.batches) {
     for (const int streams : options.streams) {
       const StreamShape shape{.batch = batch, .in_flight = kInFlight};
       const size_t empty = rounds.Add(Touchers(server, Side::kEmpty, mm, streams, shape));

@@ -20,6 +20,7 @@ struct RpcOptions {
   int attempts = 3;             ///< at most, per window
   std::vector<int> clients = {1, 8, 16};
   std::vector<int> streams = {1, 2, 4};
+  std::vector<uint32_t> batches = {64, 512, 4096};
 };
 
 void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& report);

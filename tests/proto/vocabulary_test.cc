@@ -93,6 +93,7 @@ TEST(VocabularyTest, ChoicesOfTheFaultPathHaveTheCoresNames) {
 
 TEST(VocabularyTest, ExplanationsHaveTheCoresNames) {
   ExpectSameNames<FaultRung>(*v1::FaultRung_descriptor());
+  ExpectSameNames<FaultKind>(*v1::FaultKind_descriptor());
   ExpectSameNames<LeaveReason>(*v1::LeaveReason_descriptor());
   ExpectSameNames<Activity>(*v1::Activity_descriptor());
 }

@@ -34,14 +34,15 @@ void MmapLockScheme::End(FaultTarget& target,
   target.mmap_lock.UnlockShared();
 }
 
-FaultOutcome HandleFaultLocked(FaultTarget& target, Vma& vma, const FaultRequest& request) {
+LockedFault HandleFaultLocked(FaultTarget& target, Vma& vma, const FaultRequest& request) {
   MmapLockScheme::Hold hold;
   hold.vma = &vma;
   hold.view.CopyFrom(hold.vma);
   TableStock stock(target, TableAlloc::kEager);
-  const FaultOutcome outcome = HandleFault<MmapLockScheme>(target, hold, request, stock);
+  FaultOutcome outcome = HandleFault<MmapLockScheme>(target, hold, request, stock);
   // As at the end of the ladder: a scope of the caller's forbade to sleep.
-  return (outcome & fault_bit::kRetry) != 0 ? fault_bit::kOom : outcome;
+  if ((outcome & fault_bit::kRetry) != 0) outcome = fault_bit::kOom;
+  return {outcome, KindOf(outcome, hold.kind)};
 }
 
 template FaultOutcome Fault<MmapLockScheme>(FaultTarget&, const FaultRequest&, FaultEventScope&);

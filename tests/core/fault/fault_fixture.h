@@ -171,7 +171,7 @@ class FaultMm : public VmaOwner {
   [[nodiscard]] FaultOutcome Fault(VirtAddr addr, AccessKind access) {
     for (Vma* vma : vmas_) {
       if (vma->range().Contains(addr)) {
-        return HandleFaultLocked(target_, *vma, {.addr = addr, .access = access});
+        return HandleFaultLocked(target_, *vma, {.addr = addr, .access = access}).outcome;
       }
     }
     MM_UNREACHABLE("no VMA there");

@@ -28,11 +28,11 @@ TEST_F(FaultStatsTest, StartsAtZero) {
 }
 
 TEST_F(FaultStatsTest, EnteredIsDerivedFromEndsAndLeaves) {
-  for (int i = 0; i < 3; ++i) stats_.Succeeded(FaultRung::kValidated);
+  for (int i = 0; i < 3; ++i) stats_.Succeeded(FaultRung::kValidated, FaultKind::kAnon);
   stats_.Left(FaultRung::kValidated, LeaveReason::kChanged);
   stats_.Left(FaultRung::kValidated, LeaveReason::kChanged);
   stats_.Left(FaultRung::kValidated, LeaveReason::kNoTable);
-  stats_.Succeeded(FaultRung::kMmapLock);
+  stats_.Succeeded(FaultRung::kMmapLock, FaultKind::kAnon);
   const FaultStatsSnapshot snapshot = stats_.Snapshot();
   EXPECT_EQ(snapshot.Succeeded(FaultRung::kValidated), 3);
   EXPECT_EQ(snapshot.Left(FaultRung::kValidated, LeaveReason::kChanged), 2);
@@ -52,8 +52,8 @@ TEST_F(FaultStatsTest, FaultOfKernelModeDidNotTryTheRung) {
 }
 
 TEST_F(FaultStatsTest, AttemptsAtTheVmaLockEndInSuccessAbortOrRetry) {
-  stats_.Succeeded(FaultRung::kVmaLock);
-  stats_.Succeeded(FaultRung::kVmaLock);
+  stats_.Succeeded(FaultRung::kVmaLock, FaultKind::kAnon);
+  stats_.Succeeded(FaultRung::kVmaLock, FaultKind::kAnon);
   stats_.VmaLockAborted(LeaveReason::kWriteLocked);
   stats_.VmaLockRetried(LeaveReason::kNoAnonVma);
   stats_.Count(FaultCounter::kVmaLockMiss);
@@ -67,21 +67,43 @@ TEST_F(FaultStatsTest, AttemptsAtTheVmaLockEndInSuccessAbortOrRetry) {
   EXPECT_EQ(snapshot.Left(FaultRung::kVmaLock, LeaveReason::kNoAnonVma), 1);
 }
 
-TEST_F(FaultStatsTest, EveryRungAndReasonIsACountOfItsOwn) {
+TEST_F(FaultStatsTest, EveryRungWithAReasonOrKindIsACountOfItsOwn) {
   int64_t amount = 0;
   for (size_t rung = 0; rung < FaultStatsSnapshot::kRungs; ++rung) {
-    for (size_t reason = 0; reason < FaultStatsSnapshot::kReasons; ++reason) {
+    for (size_t reason = 1; reason < FaultStatsSnapshot::kReasons; ++reason) {
+      stats_.Left(static_cast<FaultRung>(rung), static_cast<LeaveReason>(reason), ++amount);
+    }
+    for (size_t kind = 0; kind < FaultStatsSnapshot::kKinds; ++kind) {
       ++amount;
       for (int64_t i = 0; i < amount; ++i) {
-        stats_.Left(static_cast<FaultRung>(rung), static_cast<LeaveReason>(reason));
+        stats_.Succeeded(static_cast<FaultRung>(rung), static_cast<FaultKind>(kind));
       }
     }
   }
   const FaultStatsSnapshot snapshot = stats_.Snapshot();
   amount = 0;
-  for (const auto& row : snapshot.by_reason) {
-    for (const int64_t count : row) EXPECT_EQ(count, ++amount);
+  for (size_t rung = 0; rung < FaultStatsSnapshot::kRungs; ++rung) {
+    for (size_t reason = 1; reason < FaultStatsSnapshot::kReasons; ++reason) {
+      EXPECT_EQ(snapshot.by_reason[rung][reason], ++amount);
+    }
+    int64_t ended = 0;
+    for (const int64_t count : snapshot.by_kind[rung]) {
+      EXPECT_EQ(count, ++amount);
+      ended += count;
+    }
+    EXPECT_EQ(snapshot.Succeeded(static_cast<FaultRung>(rung)), ended);
   }
+}
+
+TEST_F(FaultStatsTest, KindsAddUpToWhatEnded) {
+  stats_.Succeeded(FaultRung::kValidated, FaultKind::kAnon);
+  stats_.Succeeded(FaultRung::kMmapLock, FaultKind::kAnon);
+  stats_.Succeeded(FaultRung::kMmapLock, FaultKind::kError);
+  const FaultStatsSnapshot snapshot = stats_.Snapshot();
+  EXPECT_EQ(snapshot.Ended(FaultKind::kAnon), 2);
+  EXPECT_EQ(snapshot.Ended(FaultKind::kError), 1);
+  EXPECT_EQ(snapshot.Ended(FaultKind::kSpurious), 0);
+  EXPECT_EQ(snapshot.Ended(), 3);
 }
 
 TEST_F(FaultStatsTest, CountTakesAnAmount) {
@@ -93,9 +115,12 @@ TEST_F(FaultStatsTest, CountTakesAnAmount) {
 }
 
 TEST_F(FaultStatsTest, ResetStartsAtZero) {
-  stats_.Succeeded(FaultRung::kMmapLock);
+  stats_.Succeeded(FaultRung::kMmapLock, FaultKind::kAnon);
   stats_.VmaLockAborted(LeaveReason::kContended);
-  stats_.Reset();
+  const FaultStatsSnapshot before = stats_.Snapshot();
+  EXPECT_TRUE(stats_.Reset() == before);
+  EXPECT_TRUE(stats_.Totals() == before);
+  EXPECT_TRUE(stats_.Reset() == FaultStatsSnapshot());
   const FaultStatsSnapshot snapshot = stats_.Snapshot();
   EXPECT_EQ(snapshot.Ended(), 0);
   EXPECT_EQ(snapshot.Entered(FaultRung::kVmaLock), 0);
@@ -104,6 +129,7 @@ TEST_F(FaultStatsTest, ResetStartsAtZero) {
 
 TEST(FaultVocabularyTest, NamesAreDistinctSnakeCase) {
   ExpectSnakeCaseNames<FaultCounter>();
+  ExpectSnakeCaseNames<FaultKind>();
   ExpectSnakeCaseNames<FaultRung>();
   ExpectSnakeCaseNames<LeaveReason>();
 }

@@ -73,7 +73,7 @@ TEST(FaultStatsStressTest, NoCountIsLostWhereTasksShareACpu) {
   FaultStats stats(cpus);
   RunTogether(kThreads, [&](int) {
     for (int i = 0; i < rounds; ++i) {
-      stats.Succeeded(FaultRung::kVmaLock);
+      stats.Succeeded(FaultRung::kVmaLock, FaultKind::kAnon);
       if (i % 4 == 0) stats.VmaLockAborted(LeaveReason::kContended);
     }
   });
@@ -89,20 +89,22 @@ TEST(FaultStatsStressTest, CountBesideResetsFallsOnOneSideOfThem) {
   CpuSet cpus(64);
   FaultStats stats(cpus);
   std::atomic<bool> done{false};
+  int64_t taken = 0;
   RunTogether(2, [&](int task) {
     if (task == 0) {
-      for (int i = 0; i < rounds; ++i) stats.Succeeded(FaultRung::kMmapLock);
+      for (int i = 0; i < rounds; ++i) stats.Succeeded(FaultRung::kMmapLock, FaultKind::kAnon);
       done = true;
       return;
     }
     while (!done) {
       ASSERT_GE(stats.Snapshot().Ended(), 0);
-      stats.Reset();
+      taken += stats.Reset().Ended();
     }
   });
-  stats.Reset();
+  taken += stats.Reset().Ended();
+  EXPECT_EQ(taken, rounds);
   EXPECT_EQ(stats.Snapshot().Ended(), 0);
-  stats.Succeeded(FaultRung::kMmapLock);
+  stats.Succeeded(FaultRung::kMmapLock, FaultKind::kAnon);
   EXPECT_EQ(stats.Snapshot().Ended(), 1);
 }
 
