@@ -5,9 +5,12 @@
 // Order of members is order of life: workers end after what posts to them, machines before them.
 #include "server/services.h"
 
+#include "faultline/v1/lab.grpc.pb.h"
 #include "faultline/v1/memory.grpc.pb.h"
 #include "server/attach_streams.h"
 #include "server/epoch.h"
+#include "server/lab_service.h"
+#include "server/lab_stream.h"
 #include "server/memory_service.h"
 #include "server/registry.h"
 #include "server/unary.h"
@@ -25,16 +28,20 @@ class AllServices final : public Services {
         calls_(registry_, frame.config.require_routing_header ? Calls::Routing::kHeaderRequired
                                                               : Calls::Routing::kAnyCall),
         streams_(limits_),
-        memory_(calls_, streams_) {}
+        memory_(calls_, streams_),
+        lab_runs_(limits_),
+        lab_(calls_, lab_runs_) {}
   ~AllServices() override { registry_.Close(); }
 
   [[nodiscard]] std::vector<NamedService> All() override {
-    return {{v1::MemoryService::service_full_name(), &memory_}};
+    return {{v1::MemoryService::service_full_name(), &memory_},
+            {v1::LabService::service_full_name(), &lab_}};
   }
 
   void BeginDrain() override {
     calls_.Drain();
     streams_.Drain();
+    lab_runs_.Drain();
   }
 
  private:
@@ -45,6 +52,8 @@ class AllServices final : public Services {
   Calls calls_;
   AttachStreams streams_;
   MemoryService memory_;
+  LabRuns lab_runs_;
+  LabService lab_;
 };
 
 }  // namespace

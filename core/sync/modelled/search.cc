@@ -57,7 +57,7 @@ RunIdentity IdentityOf(const SearchSubject& subject) {
 SearchResult RunAll(const SearchSubject& subject, const SearchOptions& options, Driver& driver,
                     const std::function<bool()>& advance) {
   constexpr uint64_t kProgressEvery = 4096;
-  constexpr uint64_t kGiveUpEvery = 256;
+  constexpr uint64_t kGiveUpEvery = 8;
   SearchResult result;
   Execution execution(subject.execution);
   PreemptionCounter counter(driver);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Carrying out a script; see lab_thread.h. The loop is: next operation, one switch, count.
+//
+// A fork's child is an mm of the core that only this thread knows: it becomes the child, and frees
+// all of it at its end before it is the parent again.
+#include "server/lab_thread.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/sync/sync_clock.h"
+#include "server/lab_observe.h"
+
+namespace faultline::server {
+namespace {
+
+using workload::Action;
+using workload::Operation;
+using workload::Script;
+
+}  // namespace
+
+LabThread::LabThread(Role role, LabGate& gate)
+    : role_(std::move(role)), gate_(gate), script_(role_.plan, role_.identity), mm_(&role_.mm) {
+  const workload::PlannedActor& actor = role_.plan.actors()[role_.identity.actor];
+  if (actor.pace) {
+    pacer_.emplace(*actor.pace, role_.identity.seed, role_.identity.actor, role_.identity.thread);
+  }
+}
+
+void LabThread::Run() {
+  task_ = &CurrentTask();
+  clockid_t clock{};
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0) {
+    cpu_clock_.store(clock, std::memory_order_relaxed);
+    // Release pairs with CpuNs.
+    has_cpu_clock_.store(true, std::memory_order_release);
+  }
+  mm_->AttachTask(*task_);
+  if (role_.maps_for_mm) (void)Perform(Script::Part::kMapForMm);
+  if (gate_.PassTogether() && Perform(Script::Part::kMapForThread) &&
+      Perform(Script::Part::kSetup)) {
+    if (const uint64_t started = gate_.AwaitStart(); started != 0) Loop(started);
+  }
+  while (!parents_.empty()) EndChild();
+  mm_->DetachTask(*task_);
+  task_->ClearKill();
+  // What it cost is read before the thread of the host goes on with something else.
+  gate_.Left();
+}
+
+uint64_t LabThread::CpuNs() const {
+  timespec time{};
+  // Acquire pairs with Run.
+  if (!has_cpu_clock_.load(std::memory_order_acquire) ||
+      clock_gettime(cpu_clock_.load(std::memory_order_relaxed), &time) != 0) {
+    return 0;
+  }
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+void LabThread::Loop(uint64_t started_ns) {
+  const workload::PlannedActor& actor = role_.plan.actors()[role_.identity.actor];
+  if (actor.loop.begin == actor.loop.end) return gate_.AwaitEnd(LabGate::Done::kForNow);
+  while (const auto start = AwaitRound(started_ns)) {
+    const uint64_t begin = SyncClockNs();
+    if (!Perform(Script::Part::kLoop)) return;
+    const uint64_t end = SyncClockNs();
+    figures_.rounds.Add(1);
+    if (gate_.phase() != LabGate::Phase::kMeasuring) continue;
+    figures_.measured_rounds.Add(1);
+    if (start->late) figures_.late_rounds.Add(1);
+    (void)figures_.round_latency.Add(end - std::min(begin, start->intended_ns));
+    (void)figures_.round_service.Add(end - begin);
+    if (actor.rounds != 0 && figures_.measured_rounds.Read() == actor.rounds) {
+      return gate_.AwaitEnd(LabGate::Done::kAllRounds);
+    }
+  }
+}
+
+std::optional<LabThread::RoundStart> LabThread::AwaitRound(uint64_t started_ns) {
+  if (gate_.over()) return {};
+  const uint64_t now = SyncClockNs();
+  if (!pacer_) return RoundStart{.intended_ns = now, .late = false};
+  const uint64_t intended = started_ns + pacer_->NextStart();
+  // It is late if what came before took too long; that the host wakes it late is its own affair.
+  const bool late = now > intended;
+  if (!late && !gate_.SleepUntil(intended)) return {};
+  return RoundStart{.intended_ns = intended, .late = late};
+}
+
+bool LabThread::Perform(Script::Part part) {
+  script_.Begin(part);
+  while (!gate_.over()) {
+    if (!script_.Next(op_)) return true;
+    CarryOut(op_);
+  }
+  return false;
+}
+
+void LabThread::CarryOut(const Operation& op) {
+  // The end of a child belongs to the fork's step, which has begun.
+  if (role_.times_steps && !in_step_ && op.action != Action::kChildEnd) BeginStep();
+  switch (op.action) {
+    case Action::kCall:
+      Call(op);
+      break;
+    case Action::kFork:
+      return Fork();
+    case Action::kChildEnd:
+      EndChild();
+      break;
+    case Action::kObserve:
+      figures_.operations.Add(1);
+      if (!ReadToTheEnd(*role_.observed, op.file, op.mode).ok()) figures_.failed.Add(1);
+      break;
+    case Action::kNothing:
+      break;
+  }
+  if (role_.times_steps && op.last_of_step) EndStep(op.step);
+}
+
+void LabThread::Call(const Operation& op) {
+  if (op.kind == v1::OPERATION_KIND_PAUSE) return Pause(op.length);
+  figures_.operations.Add(1);
+  const std::optional<uint64_t> address = slots_.AddressOf(op);
+  if (!address) return Failed(op);
+  if (columns::TraitsOf(op.kind).is_access()) {
+    if (!Access(op, VirtAddr(*address))) figures_.failed.Add(1);
+    return;
+  }
+  const Result<uint64_t> result = SystemCall(op, VirtAddr(*address));
+  if (!result.ok()) return Failed(op);
+  slots_.Succeeded(op, *result);
+}
+
+bool LabThread::Access(const Operation& op, VirtAddr address) {
+  switch (op.kind) {
+    case v1::OPERATION_KIND_TOUCH_READ:
+      return mm_->Touch(address, AccessKind::kRead).ok();
+    case v1::OPERATION_KIND_TOUCH_WRITE:
+      return mm_->Touch(address, AccessKind::kWrite).ok();
+    case v1::OPERATION_KIND_TOUCH_EXEC:
+      return mm_->Touch(address, AccessKind::kExec).ok();
+    case v1::OPERATION_KIND_FAULT_WRITE:
+      return mm_->Fault({.addr = address, .access = AccessKind::kWrite}).ok();
+    case v1::OPERATION_KIND_FAULT_EXEC:
+      return mm_->Fault({.addr = address, .access = AccessKind::kExec}).ok();
+    default:  // FAULT_READ: a script has no other accesses
+      return mm_->Fault({.addr = address, .access = AccessKind::kRead}).ok();
+  }
+}
+
+Result<uint64_t> LabThread::SystemCall(const Operation& op, VirtAddr address) {
+  const auto done = [](const Result<void>& result) -> Result<uint64_t> {
+    if (!result.ok()) return result.error();
+    return uint64_t{0};
+  };
+  const auto placed = [](const Result<VirtAddr>& result) -> Result<uint64_t> {
+    if (!result.ok()) return result.error();
+    return result->value();
+  };
+  switch (op.kind) {
+    case v1::OPERATION_KIND_MMAP:
+      return Mmap(op, address);
+    case v1::OPERATION_KIND_MUNMAP:
+      return done(mm_->Munmap(address, op.length));
+    case v1::OPERATION_KIND_MPROTECT:
+      return done(mm_->Mprotect(address, op.length, op.argument[0]));
+    case v1::OPERATION_KIND_MADVISE:
+      return done(mm_->Madvise(address, op.length, static_cast<int>(op.argument[0])));
+    case v1::OPERATION_KIND_MREMAP:
+      return placed(mm_->Mremap(address, op.length, op.argument[0], op.argument[1],
+                                VirtAddr(op.argument[2])));
+    case v1::OPERATION_KIND_BRK:
+      return placed(mm_->Brk(address));
+    case v1::OPERATION_KIND_MLOCK:
+      return done(mm_->Mlock2(address, op.length, op.argument[0]));
+    case v1::OPERATION_KIND_MUNLOCK:
+      return done(mm_->Munlock(address, op.length));
+    default:  // a script has no other calls
+      return Errno::kEnosys;
+  }
+}
+
+Result<uint64_t> LabThread::Mmap(const Operation& op, VirtAddr address) {
+  const uint64_t file = op.argument[2];
+  const Result<VirtAddr> mapped =
+      mm_->Mmap({.addr = address,
+                 .length = op.length,
+                 .prot = op.argument[0],
+                 .flags = op.argument[1],
+                 .file = file < role_.files.size() ? role_.files[file] : nullptr,
+                 .offset = op.argument[4]});
+  if (!mapped.ok()) return mapped.error();
+  return mapped->value();
+}
+
+void LabThread::Fork() {
+  figures_.operations.Add(1);
+  const Result<Mm*> child = mm_->Fork();
+  if (!child.ok()) {
+    figures_.failed.Add(1);
+    script_.SkipChild();
+    if (role_.times_steps) EndStep(v1::Step::kFork);
+    return;
+  }
+  mm_->DetachTask(*task_);
+  parents_.push_back(std::exchange(mm_, *child));
+  mm_->AttachTask(*task_);
+  slots_.EnterChild();
+  in_step_ = false;  // The child's steps are timed by themselves.
+}
+
+void LabThread::EndChild() {
+  Mm* const child = std::exchange(mm_, parents_.back());
+  parents_.pop_back();
+  child->DetachTask(*task_);
+  child->Exit();
+  child->DropUser();
+  mm_->AttachTask(*task_);
+  slots_.LeaveChild();
+}
+
+void LabThread::Pause(uint64_t nanoseconds) { (void)gate_.SleepUntil(SyncClockNs() + nanoseconds); }
+
+/// The rest of its step is left out, as the step's latency is.
+void LabThread::Failed(const Operation& op) {
+  figures_.failed.Add(1);
+  slots_.Failed(op);
+  if (op.last_of_step) return;
+  script_.SkipStep();
+  if (role_.times_steps) EndStep(op.step);
+}
+
+void LabThread::BeginStep() {
+  in_step_ = true;
+  step_begins_.push_back(SyncClockNs());
+}
+
+void LabThread::EndStep(v1::Step::StepCase step) {
+  in_step_ = false;
+  if (step_begins_.empty()) return;
+  const uint64_t begin = step_begins_.back();
+  step_begins_.pop_back();
+  if (gate_.phase() != LabGate::Phase::kMeasuring) return;
+  (void)figures_.steps[static_cast<size_t>(step)].Add(SyncClockNs() - begin);
+}
+
+}  // namespace faultline::server
