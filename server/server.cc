@@ -69,13 +69,13 @@ void SetLimits(const Limits& limits, grpc::ServerBuilder& builder) {
 
 /// gRPC wants these before any server is built; again does no harm.
 void AddGrpcServices() {
-  static const bool kOnce = [] {
+  static const bool once = [] {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::channelz::experimental::InitChannelzService();
     return true;
   }();
-  static_cast<void>(kOnce);
+  static_cast<void>(once);
 }
 
 std::string CannotListen(const Address& address, const std::string& why) {
