@@ -4,11 +4,12 @@
 #   #include <faultline_build_id.h>                                // faultline::kBuildId, as in "0.1.0 (a1b2c3d)"
 #
 # The header is looked at in every build and written only when the id changes, so a commit recompiles one source per
-# program. Outside of a git checkout the id is "0.1.0 (unknown)".
+# program. Outside of a git checkout the id is "0.1.0 (unknown)", or names FAULTLINE_REVISION, with which whoever copies
+# the sources can say what they are.
 
-# Script mode: cmake -D SOURCE_DIR= -D VERSION= -D HEADER= -P this file
+# Script mode: cmake -D SOURCE_DIR= -D VERSION= -D FALLBACK= -D HEADER= -P this file
 if(CMAKE_SCRIPT_MODE_FILE)
-  set(revision "unknown")
+  set(revision "${FALLBACK}")
   execute_process(
     COMMAND git describe --always --dirty --tags
     WORKING_DIRECTORY "${SOURCE_DIR}"
@@ -33,11 +34,13 @@ endif()
 
 include_guard(GLOBAL)  # several folders have programs
 
+set(FAULTLINE_REVISION "unknown" CACHE STRING "What the sources are, where git cannot be asked")
 set(_build_id_folder "${PROJECT_BINARY_DIR}/generated")
 set(_build_id_command
   "${CMAKE_COMMAND}"
   -D "SOURCE_DIR=${PROJECT_SOURCE_DIR}"
   -D "VERSION=${PROJECT_VERSION}"
+  -D "FALLBACK=${FAULTLINE_REVISION}"
   -D "HEADER=${_build_id_folder}/faultline_build_id.h"
   -P "${CMAKE_CURRENT_LIST_FILE}")
 

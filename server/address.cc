@@ -137,14 +137,15 @@ Address Address::ForLocalClient() const {
 std::variant<Address, std::string> ParseAddress(const std::string& text) {
   if (text.starts_with(kUnixPrefix)) return ParseUnix(text.substr(kUnixPrefix.size()));
   const size_t colon = text.rfind(':');
-  const std::string form = "allowed: HOST:PORT with a numeric host or localhost, or unix:PATH";
-  if (colon == std::string::npos) return form;
+  constexpr const char* kForm = "allowed: HOST:PORT with a numeric host or localhost, or unix:PATH";
+  if (colon == std::string::npos) return std::string(kForm);
   std::string host = text.substr(0, colon);
   const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (brackets) host = host.substr(1, host.size() - 2);
   if (host == "localhost") host = "127.0.0.1";
   // A colon belongs into brackets, and nothing else does.
-  if (!IsNumeric(host) || brackets != (host.find(':') != std::string::npos)) return form;
+  if (!IsNumeric(host) || brackets != (host.find(':') != std::string::npos))
+    return std::string(kForm);
   Address address = {.kind = Address::Kind::kTcp, .host = std::move(host), .port = 0, .path = ""};
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, address.port);

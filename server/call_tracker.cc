@@ -72,10 +72,8 @@ struct CallTracker::Table {
 class CallTracker::Call : public grpc::experimental::Interceptor {
  public:
   Call(CallTracker& tracker, Method& method)
-      : tracker_(tracker), method_(method), begin_(Clock::now()) {
-    tracker_.Begin(method_);
-  }
-  ~Call() override { tracker_.End(method_, code_, Clock::now() - begin_); }
+      : tracker_(tracker), method_(method), time_(tracker.Begin(method)), begin_(Clock::now()) {}
+  ~Call() override { tracker_.End(method_, time_, code_, Clock::now() - begin_); }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
     if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
@@ -87,6 +85,7 @@ class CallTracker::Call : public grpc::experimental::Interceptor {
  private:
   CallTracker& tracker_;
   Method& method_;
+  const Time time_;
   const Clock::time_point begin_;
   int code_ = grpc::CANCELLED;
 };
@@ -124,7 +123,18 @@ std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> CallTrack
   return std::make_unique<CallFactory>(*this);
 }
 
-uint64_t CallTracker::in_flight() const { return in_flight_.load(std::memory_order_acquire); }
+uint64_t CallTracker::in_flight() const {
+  return early_.load(std::memory_order_acquire) + late_.load(std::memory_order_acquire);
+}
+
+void CallTracker::BeginDrain() { draining_.store(true); }
+
+bool CallTracker::WaitForEarly(Clock::time_point deadline, const std::atomic<bool>& give_up) {
+  const auto none = [this] { return early_.load() == 0; };  // pairs with End
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, deadline, [&] { return none() || give_up.load(); });
+  return none();
+}
 
 bool CallTracker::WaitUntilIdle(Clock::duration quiet, Clock::time_point deadline,
                                 const std::atomic<bool>& give_up) {
@@ -132,25 +142,28 @@ bool CallTracker::WaitUntilIdle(Clock::duration quiet, Clock::time_point deadlin
   const auto busy = [this, &give_up] { return in_flight() != 0 || give_up.load(); };
   const auto idle = [this, &give_up] { return in_flight() == 0 || give_up.load(); };
   while (!give_up.load()) {
-    if (!idle_.wait_until(lock, deadline, idle)) return false;
-    if (!idle_.wait_for(lock, quiet, busy)) return true;
+    if (!changed_.wait_until(lock, deadline, idle)) return false;
+    if (!changed_.wait_for(lock, quiet, busy)) return true;
   }
   return in_flight() == 0;
 }
 
 void CallTracker::Wake() {
   const std::lock_guard lock(mutex_);
-  idle_.notify_all();
+  changed_.notify_all();
 }
 
-void CallTracker::Begin(Method& method) {
+CallTracker::Time CallTracker::Begin(Method& method) {
   method.in_flight.fetch_add(1, kRelaxed);
-  if (method.owner == Owner::kGrpc) return;
-  if (in_flight_.fetch_add(1, std::memory_order_acq_rel) == 0) Wake();
+  if (method.owner == Owner::kGrpc) return Time::kLate;
+  const Time time = draining_.load(kRelaxed) ? Time::kLate : Time::kEarly;
+  auto& count = time == Time::kLate ? late_ : early_;
+  if (count.fetch_add(1, std::memory_order_acq_rel) == 0 && time == Time::kLate) Wake();
+  return time;
 }
 
-void CallTracker::End(Method& method, int code, Clock::duration time) {
-  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+void CallTracker::End(Method& method, Time began, int code, Clock::duration duration) {
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
   const size_t index = static_cast<size_t>(code) < kCodes.size() ? static_cast<size_t>(code) : 2;
   method.codes[index].fetch_add(1, kRelaxed);
   method.times[BucketOf(static_cast<double>(ns) * 1e-9)].fetch_add(1, kRelaxed);
@@ -164,7 +177,11 @@ void CallTracker::End(Method& method, int code, Clock::duration time) {
                 {"request", log_.NextRequestId()}});
   }
   if (method.owner == Owner::kGrpc) return;
-  if (in_flight_.fetch_sub(1, std::memory_order_acq_rel) == 1) Wake();
+  auto& count = began == Time::kLate ? late_ : early_;
+  // Sequentially consistent, as are the store of draining_ and the look at early_ behind it: either
+  // this sees that there is a drain, or the drain sees that the call has ended.
+  const bool last = count.fetch_sub(1) == 1;
+  if (last && draining_.load()) Wake();
 }
 
 CallTracker::Method& CallTracker::Find(const char* path) {

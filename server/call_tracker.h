@@ -44,11 +44,16 @@ class CallTracker : public prometheus::Collectable {
 
   /// Calls of the services that are under way.
   [[nodiscard]] uint64_t in_flight() const;
-  /// Waits until there were none for `quiet` in a row, but not beyond `deadline` and not when
-  /// `give_up` is set (Wake). Whether there were none.
+
+  /// From now on calls are late: they are counted, and nobody waits for them in particular. Once.
+  void BeginDrain();
+  /// Waits for the calls that were not late, but not beyond `deadline` and not when `give_up` is
+  /// set (Wake). Whether they have ended.
+  bool WaitForEarly(Clock::time_point deadline, const std::atomic<bool>& give_up);
+  /// Likewise until there were no calls at all for `quiet` in a row. Whether that was so.
   bool WaitUntilIdle(Clock::duration quiet, Clock::time_point deadline,
                      const std::atomic<bool>& give_up);
-  /// Makes WaitUntilIdle look at `give_up`.
+  /// Makes those who wait look at `give_up`.
   void Wake();
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
@@ -58,16 +63,21 @@ class CallTracker : public prometheus::Collectable {
   class CallFactory;
   struct Method;
 
-  void Begin(Method& method);
-  void End(Method& method, int code, Clock::duration time);
+  /// Whether the call began before a drain did.
+  enum class Time : uint8_t { kEarly, kLate };
+
+  [[nodiscard]] Time Begin(Method& method);
+  void End(Method& method, Time began, int code, Clock::duration duration);
   [[nodiscard]] Method& Find(const char* path);
 
   struct Table;
   const std::unique_ptr<Table> table_;
   Log& log_;
-  std::atomic<uint64_t> in_flight_{0};
-  std::mutex mutex_;  // for idle_ only
-  std::condition_variable idle_;
+  std::atomic<bool> draining_{false};
+  std::atomic<uint64_t> early_{0};  ///< under way
+  std::atomic<uint64_t> late_{0};   ///< likewise
+  std::mutex mutex_;                // for changed_ only
+  std::condition_variable changed_;
 };
 
 }  // namespace faultline::server

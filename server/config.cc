@@ -259,7 +259,7 @@ std::string ApplyLevels(const CommandLine& line, const Environment& environment,
     if (const auto* problem = std::get_if<std::string>(&level)) return *problem;
     const std::string file = absl::StrCat("file ", *path);
     std::string problem = Apply(
-        std::get<Level>(level), [&file](const Setting&) { return file; },
+        std::get<Level>(level), [&file](const Setting&) { return std::string(file); },
         [&file](const Setting& setting) { return absl::StrCat(file, ": ", setting.name); }, parsed);
     if (!problem.empty()) return problem;
   }

@@ -82,6 +82,7 @@ class Options {
   /// Ends with a null, and is valid as long as this is unchanged.
   [[nodiscard]] std::vector<const char*> Pointers() const {
     std::vector<const char*> pointers;
+    pointers.reserve(texts_.size() + 1);
     for (const std::string& text : texts_) pointers.push_back(text.c_str());
     pointers.push_back(nullptr);
     return pointers;

@@ -119,6 +119,7 @@ ExitCode Serve(const ParsedConfig& parsed) {
   const std::unique_ptr<Services> services = MakeServices({config, log, metrics});
   const std::vector<NamedService> all = services->All();
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const NamedService& service : all) names.push_back(service.name);
   const auto tracker = std::make_shared<CallTracker>(names, log);
   metrics.Add(tracker);

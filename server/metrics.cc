@@ -97,14 +97,14 @@ class ProcessMetrics : public prometheus::Collectable {
 }  // namespace
 
 void Metrics::Add(std::weak_ptr<prometheus::Collectable> part) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   parts_.push_back(std::move(part));
 }
 
 std::string Metrics::Text() const {
   std::vector<std::shared_ptr<prometheus::Collectable>> parts;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     for (const auto& part : parts_) {
       if (auto alive = part.lock()) parts.push_back(std::move(alive));
     }

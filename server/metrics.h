@@ -7,11 +7,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
@@ -21,12 +21,12 @@ namespace faultline::server {
 class Metrics {
  public:
   /// Asks `part` from now on, as long as it lives. Parts do not ask for one another.
-  void Add(std::weak_ptr<prometheus::Collectable> part);
+  void Add(std::weak_ptr<prometheus::Collectable> part) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Everything, in Prometheus's text format.
-  [[nodiscard]] std::string Text() const;
+  [[nodiscard]] std::string Text() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  mutable std::mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::vector<std::weak_ptr<prometheus::Collectable>> parts_ ABSL_GUARDED_BY(mutex_);
 };
 

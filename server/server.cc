@@ -24,10 +24,12 @@
 namespace faultline::server {
 namespace {
 
-/// How long there must be no call before a drain believes that there are none: one that came in
-/// just before the end may not have been counted yet. It also gives watchers of health the time to
+/// How long there must be no call before connections are closed: one that came in just now may not
+/// have been counted yet, and answers have to leave. It also gives watchers of health the time to
 /// be told.
 constexpr std::chrono::milliseconds kQuiet{100};
+/// How long clients that go on calling in spite of being refused can put that off.
+constexpr std::chrono::seconds kMostQuiet{1};
 
 int Int(uint64_t value) {
   constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int>::max());
@@ -67,13 +69,13 @@ void SetLimits(const Limits& limits, grpc::ServerBuilder& builder) {
 
 /// gRPC wants these before any server is built; again does no harm.
 void AddGrpcServices() {
-  static const bool kOnce = [] {
+  static const bool once = [] {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::channelz::experimental::InitChannelzService();
     return true;
   }();
-  static_cast<void>(kOnce);
+  static_cast<void>(once);
 }
 
 std::string CannotListen(const Address& address, const std::string& why) {
@@ -131,19 +133,21 @@ Server::~Server() {
 }
 
 Server::DrainResult Server::Drain(std::chrono::seconds patience) {
-  const auto deadline = CallTracker::Clock::now() + patience;
+  using Clock = CallTracker::Clock;
   server_->GetHealthCheckService()->Shutdown();
-  // Its own deadline is a little later, so that it is the wait below that finds out who was late.
-  auto shutdown = std::async(std::launch::async, [this, patience] {
-    server_->Shutdown(std::chrono::system_clock::now() + patience + std::chrono::seconds(1));
+  tracker_.BeginDrain();
+  const bool finished = tracker_.WaitForEarly(Clock::now() + patience, cut_short_);
+  if (finished) tracker_.WaitUntilIdle(kQuiet, Clock::now() + kMostQuiet, cut_short_);
+  // Shutdown sends GOAWAY and waits for all calls.
+  auto shutdown = std::async(std::launch::async, [this] {
+    server_->Shutdown(std::chrono::system_clock::now() + kMostQuiet);
   });
-  const bool idle = tracker_.WaitUntilIdle(kQuiet, deadline, cut_short_);
   // More than once, for what gRPC was about to begin.
   do {
     grpc_server_cancel_all_calls(server_->c_server());
   } while (shutdown.wait_for(kQuiet) != std::future_status::ready);
   server_.reset();
-  return idle ? DrainResult::kFinished : DrainResult::kCutShort;
+  return finished ? DrainResult::kFinished : DrainResult::kCutShort;
 }
 
 void Server::CutShort() {

@@ -4,10 +4,13 @@
 // health (Check and Watch), reflection and channelz to the services that it is given, and knows
 // nothing of what those do.
 //
-// A drain: health says NOT_SERVING to all who ask and watch; connections get GOAWAY and no new ones
-// are taken; calls under way are finished; then the calls of gRPC's own services, which need not
-// end by themselves, are cancelled. Guarantee: a call of the services that had begun when the drain
-// did is cancelled only by the deadline or a second signal.
+// A drain: health says NOT_SERVING to all who ask and watch; the calls that had begun are finished,
+// while the services refuse new ones (DRAINING); then connections get GOAWAY, and calls of gRPC's
+// own services, which need not end by themselves, are cancelled. Guarantee: a call of the services
+// that had begun when the drain did is cancelled only by the deadline or a second signal.
+//
+// Why GOAWAY comes last: gRPC cancels what a client sends before it has seen it, without a reason
+// that would tell the client to try elsewhere.
 #pragma once
 
 #include <atomic>
@@ -50,8 +53,8 @@ class Server {
   /// Where it listens, with the ports that the host chose.
   [[nodiscard]] const std::vector<Address>& addresses() const { return addresses_; }
 
-  /// Ends the service; once. Returns when all calls have gone: at the latest when those that the
-  /// deadline, or CutShort, cancelled have.
+  /// Ends the service, once, after the services were told to refuse new calls. Returns when all
+  /// calls have gone: at the latest when those that the deadline, or CutShort, cancelled have.
   [[nodiscard]] DrainResult Drain(std::chrono::seconds patience);
   /// Ends a drain now. By any thread.
   void CutShort();

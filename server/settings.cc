@@ -203,8 +203,8 @@ std::string Setting::Variable() const {
 }
 
 const std::vector<Setting>& AllSettings() {
-  static const std::vector<Setting> kSettings = MakeSettings();
-  return kSettings;
+  static const std::vector<Setting> settings = MakeSettings();
+  return settings;
 }
 
 }  // namespace faultline::server

@@ -51,7 +51,7 @@ std::string Signals::Wait() {
   return name == nullptr ? "signal" : std::string("SIG") + name;
 }
 
-void Signals::Wake() {
+void Signals::Wake() const {
   const uint64_t one = 1;
   MM_CHECK_EQ(write(wake_, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
 }

@@ -21,7 +21,7 @@ class Signals {
   /// Waits for a signal and takes it: its name. Empty after Wake. For one thread.
   [[nodiscard]] std::string Wait();
   /// Ends the Wait that is under way, or else the next. By any thread.
-  void Wake();
+  void Wake() const;
 
  private:
   int signals_;

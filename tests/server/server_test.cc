@@ -66,9 +66,14 @@ class StandingService : public v1::MachineService::CallbackService {
     return reactor;
   }
 
-  void WaitForCall() {
+  void WaitForCalls(size_t count) {
     std::unique_lock lock(mutex_);
-    came_.wait(lock, [this] { return !waiting_.empty(); });
+    came_.wait(lock, [this, count] { return waiting_.size() == count; });
+  }
+  void ReleaseFirst() {
+    const std::lock_guard lock(mutex_);
+    waiting_.front()->Finish(grpc::Status::OK);
+    waiting_.erase(waiting_.begin());
   }
   void Release() {
     const std::lock_guard lock(mutex_);
@@ -99,14 +104,14 @@ class ServerTest : public ::testing::Test {
     return v1::MachineService::NewStub(
         grpc::CreateChannel(Target(), grpc::InsecureChannelCredentials()));
   }
-  /// A call that stands still in the server.
-  [[nodiscard]] std::future<grpc::Status> StandingCall() {
+  /// A call that stands still in the server, with which there are `count`.
+  [[nodiscard]] std::future<grpc::Status> StandingCall(size_t count = 1) {
     auto call = std::async(std::launch::async, [stub = Client()] {
       grpc::ClientContext context;
       v1::GetServerInfoResponse reply;
       return stub->GetServerInfo(&context, {}, &reply);
     });
-    service_.WaitForCall();
+    service_.WaitForCalls(count);
     return call;
   }
   [[nodiscard]] std::string Metric(const std::string& name) const {
@@ -136,16 +141,36 @@ TEST_F(ServerTest, ServesOnEachAddressAndProbeSaysSo) {
   }
 }
 
-TEST_F(ServerTest, DrainWaitsForTheCallUnderWayAndRefusesTheNext) {
+TEST_F(ServerTest, DrainSaysNotServingFinishesTheCallUnderWayAndClosesThePort) {
   Start();
   auto call = StandingCall();
   auto drain = std::async(std::launch::async, [this] { return server_->Drain(kPatience); });
   const std::string target = Target();
-  // Once the port takes no connection any more, the drain is past its beginning.
-  while (WhyNotBindable(server_->addresses()[0]) != "") std::this_thread::yield();
-  EXPECT_THAT(WhyNotServing(target, std::chrono::seconds(1)), HasSubstr(target));
+  std::string why;
+  while (why.empty()) why = WhyNotServing(target, kPatience);
+  EXPECT_EQ(why, target + " does not serve");
   service_.Release();
   EXPECT_TRUE(call.get().ok());
+  EXPECT_EQ(drain.get(), Server::DrainResult::kFinished);
+  EXPECT_THAT(WhyNotServing(target, kPatience), HasSubstr("no answer"));
+}
+
+TEST_F(ServerTest, DrainDoesNotWaitForCallsThatBeganLater) {
+  Start();
+  auto early = StandingCall();
+  auto drain = std::async(std::launch::async, [this] { return server_->Drain(kPatience); });
+  const auto client = Client();
+  std::string why;
+  while (why.empty()) why = WhyNotServing(Target(), kPatience);
+  // Still answered, by a service that refuses nothing; one that stands still is cut in the end.
+  grpc::ClientContext context;
+  v1::ListSchemesResponse reply;
+  EXPECT_TRUE(client->ListSchemes(&context, {}, &reply).ok());
+  auto late = StandingCall(2);
+  service_.ReleaseFirst();
+  EXPECT_TRUE(early.get().ok());
+  EXPECT_FALSE(late.get().ok());
+  service_.Release();
   EXPECT_EQ(drain.get(), Server::DrainResult::kFinished);
 }
 
