@@ -44,6 +44,8 @@ class AllServices final : public Services {
     lab_runs_.Drain();
   }
 
+  [[nodiscard]] Registry& registry() override { return registry_; }
+
  private:
   const Limits limits_;
   const Epoch epoch_ = Epoch::Random();
