@@ -135,6 +135,7 @@ ExitCode Serve(const ParsedConfig& parsed) {
 }
 
 ExitCode Main(int argc, char** argv) {
+  DisableMutexDeadlockDetection();
   const auto parsed = ParseConfig(argc, argv, HostEnvironment());
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const auto& config = std::get<ParsedConfig>(parsed);

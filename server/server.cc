@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <absl/strings/str_cat.h>
+#include <absl/synchronization/mutex.h>
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/channelz_service_plugin.h>
@@ -153,6 +154,10 @@ Server::DrainResult Server::Drain(std::chrono::seconds patience) {
 void Server::CutShort() {
   cut_short_.store(true);
   tracker_.Wake();
+}
+
+void DisableMutexDeadlockDetection() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 void SendGrpcMessagesTo(Log& log) {

@@ -69,6 +69,11 @@ class Server {
   std::atomic<bool> cut_short_{false};
 };
 
+/// Switches off the search for deadlocks in absl's mutexes, which are gRPC's, too. Debian's build of
+/// absl has it on: every acquisition in the process then takes one global lock. Programs call it
+/// first of all; tests keep the search.
+void DisableMutexDeadlockDetection();
+
 /// Lets gRPC's messages, which are about its own troubles, go to `log`, which outlives all of gRPC.
 void SendGrpcMessagesTo(Log& log);
 

@@ -149,8 +149,8 @@ struct StreamLoad::Stream {
 };
 
 StreamLoad::StreamLoad(const std::string& target, Side side, const RpcMm& mm, uint32_t in_flight,
-                       Fill fill)
-    : fill_(std::move(fill)), stream_(std::make_unique<Stream>()) {
+                       Fill fill, Sink sink)
+    : fill_(std::move(fill)), sink_(std::move(sink)), stream_(std::make_unique<Stream>()) {
   stream_->channel = NewChannel(target);
   stream_->in_flight = in_flight;
   if (side == Side::kEmpty) {
@@ -183,6 +183,7 @@ uint64_t StreamLoad::Exchange() {
   }
   MM_CHECK(stream.calls->Read(&stream.response));
   MM_CHECK(columns::ResultsReader(stream.response.results()).all_ok());
+  if (sink_) sink_(stream.response.results());
   const uint64_t count = stream.counted.front();
   stream.counted.pop_front();
   return count;

@@ -110,7 +110,11 @@ class StreamLoad final : public Load {
  public:
   using Fill = std::function<uint64_t(v1::OperationBatch& batch)>;
 
-  StreamLoad(const std::string& target, Side side, const RpcMm& mm, uint32_t in_flight, Fill fill);
+  /// Sees each result.
+  using Sink = std::function<void(const v1::OperationResults& results)>;
+
+  StreamLoad(const std::string& target, Side side, const RpcMm& mm, uint32_t in_flight, Fill fill,
+             Sink sink = {});
   ~StreamLoad() override;
   [[nodiscard]] int clients() const override { return 1; }
   [[nodiscard]] Body Client(int index) override;
@@ -120,6 +124,7 @@ class StreamLoad final : public Load {
   uint64_t Exchange();
 
   const Fill fill_;
+  const Sink sink_;
   std::unique_ptr<Stream> stream_;
 };
 

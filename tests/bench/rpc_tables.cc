@@ -98,13 +98,6 @@ class RpcRounds {
   int dirty_ = 0;
 };
 
-/// "rcu_restart"
-std::string NameOf(v1::Scheme scheme) {
-  std::string name = v1::Scheme_Name(scheme).substr(sizeof("SCHEME_") - 1);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
-}
-
 Cell OneLoad(std::unique_ptr<Load> load) {
   Cell cell;
   cell.loads.push_back(std::move(load));
@@ -150,6 +143,12 @@ void CompareRow(const RpcRounds& rounds, size_t cell, size_t empty, std::vector<
 }
 
 }  // namespace
+
+std::string NameOf(v1::Scheme scheme) {
+  std::string name = v1::Scheme_Name(scheme).substr(sizeof("SCHEME_") - 1);
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
 
 void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& report) {
   const RpcMm mm(server.target(), v1::SCHEME_RCU_RESTART, kMib);

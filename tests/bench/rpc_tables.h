@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "faultline/v1/common.pb.h"
 #include "tests/bench/report.h"
 #include "tests/bench/rpc_server.h"
 
@@ -27,5 +29,10 @@ void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& 
 void PrintSingleOperations(const ServerProcess& server, const RpcOptions& options, Report& report);
 void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report& report);
 void PrintContention(const ServerProcess& server, const RpcOptions& options, Report& report);
+/// In rpc_observers.cc.
+void PrintObservers(const ServerProcess& server, const RpcOptions& options, Report& report);
+
+/// "rcu_restart"
+[[nodiscard]] std::string NameOf(v1::Scheme scheme);
 
 }  // namespace faultline::bench

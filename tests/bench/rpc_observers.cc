@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Observers (E19): what threads of a program notice of somebody who reads its smaps in a loop, in
+// each of the three modes of reading; see rpc_tables.h.
+//
+// The victims are two streams: one touches pages for the first time, one maps and unmaps. Their mm
+// has a thousand VMAs with pages, so that a reading takes long enough to be in the way. Latencies
+// are the server's own, operation by operation: transport is not in them.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <absl/strings/str_format.h>
+#include <grpcpp/client_context.h>
+
+#include "core/base/check.h"
+#include "faultline/v1/observe.grpc.pb.h"
+#include "proto/columns/batch_builder.h"
+#include "tests/bench/rpc_load.h"
+#include "tests/bench/rpc_tables.h"
+
+namespace faultline::bench {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr int kVmas = 1000;
+constexpr uint64_t kVmaBytes = 16 * kPage;
+constexpr uint64_t kTouched = uint64_t{4} << 20;
+constexpr uint32_t kBatch = 256;
+constexpr uint64_t kAnonymousFixed = 0x32;  // MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
+
+/// Reads smaps from beginning to end, again and again.
+class ObserverLoad final : public Load {
+ public:
+  ObserverLoad(const std::string& target, const RpcMm& mm, v1::ReadMode mode)
+      : stub_(NewChannel(target)), mm_(mm), mode_(mode) {}
+  [[nodiscard]] int clients() const override { return 1; }
+  [[nodiscard]] Body Client(int /*index*/) override {
+    return [this] { return ReadOnce(); };
+  }
+
+ private:
+  uint64_t ReadOnce() {
+    v1::ReadSmapsRequest request;
+    request.set_mm(mm_.name());
+    request.set_mode(mode_);
+    request.set_format(v1::MAPS_FORMAT_TEXT);
+    request.set_page_size(kVmas);
+    do {
+      v1::ReadSmapsResponse response;
+      grpc::ClientContext context;
+      MM_CHECK(stub_.ReadSmaps(&context, request, &response).ok());
+      request.set_page_token(response.next_page_token());
+    } while (!request.page_token().empty());
+    return 1;
+  }
+
+  v1::ObserveService::Stub stub_;
+  const RpcMm& mm_;
+  const v1::ReadMode mode_;
+};
+
+/// Latencies of a window, of operations that a victim made.
+class Latencies {
+ public:
+  void Add(const v1::OperationResults& results) {
+    ns_.insert(ns_.end(), results.latencies_ns().begin(), results.latencies_ns().end());
+  }
+  /// In microseconds; empties it.
+  [[nodiscard]] std::pair<double, double> TakeP50AndP99() {
+    MM_CHECK(!ns_.empty());
+    std::sort(ns_.begin(), ns_.end());
+    const auto at = [this](size_t percent) {
+      return static_cast<double>(ns_[ns_.size() * percent / 100]) * 1e-3;
+    };
+    const std::pair result(at(50), at(99));
+    ns_.clear();
+    return result;
+  }
+  void Clear() { ns_.clear(); }
+
+ private:
+  std::vector<uint64_t> ns_;
+};
+
+/// A stream whose operations are timed one by one.
+std::unique_ptr<StreamLoad> Victim(const ServerProcess& server, const RpcMm& mm,
+                                   StreamLoad::Fill fill, Latencies& latencies) {
+  auto timed = [fill = std::move(fill)](v1::OperationBatch& batch) {
+    const uint64_t counted = fill(batch);
+    batch.set_with_latencies(counted != 0);  // not of giving back
+    return counted;
+  };
+  return std::make_unique<StreamLoad>(
+      server.target(), Side::kFaultline, mm, 2, std::move(timed),
+      [&latencies](const v1::OperationResults& results) { latencies.Add(results); });
+}
+
+/// VMAs below the region, every other one read-only so that they do not merge, all with pages.
+void AddVmas(const ServerProcess& server, const RpcMm& mm) {
+  const auto fill = [&](v1::OperationBatch& batch) {
+    columns::BatchBuilder builder(batch);
+    for (uint64_t i = 0; i < kVmas; ++i) {
+      const uint64_t address = mm.region() - (2 + i) * kVmaBytes;
+      builder.Mmap({address}, kVmaBytes, {.prot = 3, .flags = kAnonymousFixed});
+      builder.TouchRange(v1::ACCESS_KIND_WRITE, {address}, kVmaBytes);
+      if (i % 2 != 0) builder.Mprotect({address}, kVmaBytes, 1);
+    }
+    return uint64_t{1};
+  };
+  StreamLoad load(server.target(), Side::kFaultline, mm, 1, fill);
+  (void)load.Client(0)();
+}
+
+/// What one observer does to the victims of one scheme.
+struct Cell {
+  std::string observer;
+  std::optional<v1::ReadMode> mode;  ///< nothing: there is no observer
+};
+const std::array<Cell, 4> kCells = {
+    Cell{"none", std::nullopt}, Cell{"whole_lock", v1::READ_MODE_WHOLE_LOCK},
+    Cell{"per_vma", v1::READ_MODE_PER_VMA}, Cell{"rcu", v1::READ_MODE_RCU}};
+
+struct Figures {
+  std::vector<double> fault_p50, fault_p99, map_p50, map_p99, readings;
+};
+
+void MeasureScheme(const ServerProcess& server, v1::Scheme scheme, const RpcOptions& options,
+                   Report& report) {
+  const RpcMm mm(server.target(), scheme, kTouched);
+  AddVmas(server, mm);
+  Latencies faults;
+  Latencies maps;
+  const auto faulter = Victim(server, mm, FirstTouches(mm.region(), kTouched, kBatch), faults);
+  const auto mapper =
+      Victim(server, mm, MapUnmap(mm.region() - (uint64_t{1} << 40), kVmaBytes, kBatch), maps);
+  std::array<Figures, kCells.size()> figures;
+  for (int round = 0; round < options.rounds; ++round) {
+    for (size_t i = 0; i < kCells.size(); ++i) {
+      const size_t at = round % 2 == 0 ? i : kCells.size() - 1 - i;
+      std::vector<Load*> loads = {faulter.get(), mapper.get()};
+      std::optional<ObserverLoad> observer;
+      if (kCells[at].mode)
+        loads.push_back(&observer.emplace(server.target(), mm, *kCells[at].mode));
+      faults.Clear();
+      maps.Clear();
+      const auto windows = Measure(loads, server, options.window_seconds);
+      Figures& to = figures[at];
+      const auto fault = faults.TakeP50AndP99();
+      const auto map = maps.TakeP50AndP99();
+      to.fault_p50.push_back(fault.first);
+      to.fault_p99.push_back(fault.second);
+      to.map_p50.push_back(map.first);
+      to.map_p99.push_back(map.second);
+      to.readings.push_back(observer ? windows.back().rate() : 0);
+    }
+  }
+  const auto median = [](const std::vector<double>& values) {
+    return Number(SpreadOf(values).median, 2);
+  };
+  for (size_t i = 0; i < kCells.size(); ++i) {
+    const Figures& of = figures[i];
+    report.Row({Text(NameOf(scheme)), Text(kCells[i].observer), median(of.fault_p50),
+                median(of.fault_p99), median(of.map_p50), median(of.map_p99),
+                Number(SpreadOf(of.readings).median, 0)});
+  }
+}
+
+}  // namespace
+
+void PrintObservers(const ServerProcess& server, const RpcOptions& options, Report& report) {
+  report.Begin(
+      "observers",
+      absl::StrFormat("A reader of smaps beside a faulter and a mapper, mm of %d VMAs with "
+                      "%d pages each; us of the victims' operations (E19)",
+                      kVmas, static_cast<int>(kVmaBytes / kPage)),
+      {{"scheme", "scheme", -13},
+       {"observer", "observer", -11},
+       {"fault_p50_us", "fault p50", 10},
+       {"fault_p99_us", "fault p99", 10},
+       {"map_p50_us", "map p50", 10},
+       {"map_p99_us", "map p99", 10},
+       {"readings_per_s", "smaps/s", 8}});
+  for (const v1::Scheme scheme :
+       {v1::SCHEME_MMAP_LOCK, v1::SCHEME_VMA_REFCNT, v1::SCHEME_RCU_RESTART}) {
+    MeasureScheme(server, scheme, options, report);
+  }
+}
+
+}  // namespace faultline::bench
