@@ -7,13 +7,16 @@
 
 #include "faultline/v1/lab.grpc.pb.h"
 #include "faultline/v1/memory.grpc.pb.h"
+#include "faultline/v1/observe.grpc.pb.h"
 #include "server/attach_streams.h"
 #include "server/epoch.h"
 #include "server/lab_service.h"
 #include "server/lab_stream.h"
 #include "server/memory_service.h"
+#include "server/observe_service.h"
 #include "server/registry.h"
 #include "server/unary.h"
+#include "server/watch.h"
 #include "server/worker_pool.h"
 
 namespace faultline::server {
@@ -30,18 +33,21 @@ class AllServices final : public Services {
         streams_(limits_),
         memory_(calls_, streams_),
         lab_runs_(limits_),
-        lab_(calls_, lab_runs_) {}
+        lab_(calls_, lab_runs_),
+        observe_(calls_, watches_) {}
   ~AllServices() override { registry_.Close(); }
 
   [[nodiscard]] std::vector<NamedService> All() override {
     return {{v1::MemoryService::service_full_name(), &memory_},
-            {v1::LabService::service_full_name(), &lab_}};
+            {v1::LabService::service_full_name(), &lab_},
+            {v1::ObserveService::service_full_name(), &observe_}};
   }
 
   void BeginDrain() override {
     calls_.Drain();
     streams_.Drain();
     lab_runs_.Drain();
+    watches_.Drain();
   }
 
   [[nodiscard]] Registry& registry() override { return registry_; }
@@ -53,9 +59,11 @@ class AllServices final : public Services {
   Registry registry_;
   Calls calls_;
   AttachStreams streams_;
+  WatchStreams watches_;
   MemoryService memory_;
   LabRuns lab_runs_;
   LabService lab_;
+  ObserveService observe_;
 };
 
 }  // namespace

@@ -10,9 +10,11 @@
 // Like StatCounter it is no part of the machine under test, hence no scheduling point.
 //
 // Guarantees: a torn record is never returned; the records of a snapshot are consecutive but for
-// those that were overwritten during it; written = returned + lost.
+// those that were overwritten during it; written = returned + lost,
+// counted from the record that was asked for.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -39,6 +41,7 @@ class EventRing {
   struct Snapshot {
     std::vector<Record> records;  ///< oldest first
     uint64_t lost = 0;            ///< written before the snapshot began, and not among `records`
+    uint64_t next = 0;            ///< the number of the record that comes next
   };
 
   /// `capacity` is a power of two.
@@ -76,16 +79,18 @@ class EventRing {
     return Read(end - 1);
   }
 
-  /// The last records, at most capacity(). From any task at any time.
-  [[nodiscard]] Snapshot Take() const {
+  /// The last records from number `from` on, which is at most written(), and at most capacity() of
+  /// them. From any task at any time.
+  [[nodiscard]] Snapshot Take(uint64_t from = 0) const {
     Snapshot snapshot;
     const uint64_t end = written();  // acquire: the slots of all before it are finished or newer
-    const uint64_t begin = end > capacity() ? end - capacity() : 0;
+    const uint64_t begin = std::max(from, end > capacity() ? end - capacity() : 0);
     snapshot.records.reserve(end - begin);
     for (uint64_t number = begin; number < end; ++number) {
       if (const std::optional<Record> record = Read(number)) snapshot.records.push_back(*record);
     }
-    snapshot.lost = end - snapshot.records.size();
+    snapshot.lost = end - from - snapshot.records.size();
+    snapshot.next = end;
     return snapshot;
   }
 
