@@ -6,11 +6,13 @@
 #include "server/services.h"
 
 #include "faultline/v1/lab.grpc.pb.h"
+#include "faultline/v1/machine.grpc.pb.h"
 #include "faultline/v1/memory.grpc.pb.h"
 #include "server/attach_streams.h"
 #include "server/epoch.h"
 #include "server/lab_service.h"
 #include "server/lab_stream.h"
+#include "server/machine_service.h"
 #include "server/memory_service.h"
 #include "server/registry.h"
 #include "server/unary.h"
@@ -28,13 +30,15 @@ class AllServices final : public Services {
         calls_(registry_, frame.config.require_routing_header ? Calls::Routing::kHeaderRequired
                                                               : Calls::Routing::kAnyCall),
         streams_(limits_),
+        machine_(calls_),
         memory_(calls_, streams_),
         lab_runs_(limits_),
         lab_(calls_, lab_runs_) {}
   ~AllServices() override { registry_.Close(); }
 
   [[nodiscard]] std::vector<NamedService> All() override {
-    return {{v1::MemoryService::service_full_name(), &memory_},
+    return {{v1::MachineService::service_full_name(), &machine_},
+            {v1::MemoryService::service_full_name(), &memory_},
             {v1::LabService::service_full_name(), &lab_}};
   }
 
@@ -53,6 +57,7 @@ class AllServices final : public Services {
   Registry registry_;
   Calls calls_;
   AttachStreams streams_;
+  MachineService machine_;
   MemoryService memory_;
   LabRuns lab_runs_;
   LabService lab_;
