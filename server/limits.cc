@@ -30,7 +30,7 @@ constexpr std::array kLimits = {
               16'384 * kGib, "Simulated memory of one machine, in bytes"},
     LimitInfo{"max_memory_bytes", &Limits::max_memory_bytes, kLeastMachine, 65'536 * kGib,
               "Simulated memory of all machines, in bytes"},
-    LimitInfo{"max_cpus", &Limits::max_cpus, 1, 1024, "Simulated CPUs of a machine"},
+    LimitInfo{"max_cpus", &Limits::max_cpus, 1, 256, "Simulated CPUs of a machine"},
     LimitInfo{"max_mms", &Limits::max_mms, 1, 1'000'000, "Mms of a machine at once"},
     LimitInfo{"max_files", &Limits::max_files, 1, 1'000'000, "Files of a machine at once"},
     LimitInfo{"max_map_count", &Limits::max_map_count, 1, std::numeric_limits<int32_t>::max(),

@@ -242,6 +242,36 @@ OrRefusal<FaultMode> ToCore(v1::FaultMode mode, std::string_view field) {
 
 v1::AccessKind ToProto(AccessKind access) { return Numbered<v1::AccessKind>(access); }
 
+OrRefusal<PageContents> ToCore(v1::PageContents contents, std::string_view field) {
+  switch (contents) {
+    case v1::PAGE_CONTENTS_UNSPECIFIED:
+    case v1::PAGE_CONTENTS_TAG:
+      return PageContents::kTag;
+    case v1::PAGE_CONTENTS_BYTES:
+      return PageContents::kBytes;
+    default:
+      return UnknownEnumValue(field, static_cast<int>(contents), Values<v1::PageContents>());
+  }
+}
+
+v1::PageContents ToProto(PageContents contents) { return Numbered<v1::PageContents>(contents); }
+
+OrRefusal<FailSite> ToCore(v1::FailSite site, std::string_view field) {
+  switch (site) {
+    case v1::FAIL_SITE_HEAP:
+      return FailSite::kHeap;
+    case v1::FAIL_SITE_FRAME:
+      return FailSite::kFrame;
+    case v1::FAIL_SITE_TABLE:
+      return FailSite::kTable;
+    default:
+      return UnknownEnumValue(field, static_cast<int>(site),
+                              "FAIL_SITE_HEAP = 1, FAIL_SITE_FRAME = 2, FAIL_SITE_TABLE = 3");
+  }
+}
+
+v1::TableAlloc ToProto(TableAlloc alloc) { return Numbered<v1::TableAlloc>(alloc); }
+
 void ToProto(const AccessOutcome& outcome, v1::AccessResult& out) {
   if (outcome.ok()) return;
   out.set_signal(static_cast<uint32_t>(outcome.signal));

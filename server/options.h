@@ -14,11 +14,14 @@
 #include "core/base/errno.h"
 #include "core/fault/fault.h"
 #include "core/fault/fault_options.h"
+#include "core/folio/frame_memory.h"
 #include "core/mm/mm.h"
 #include "core/observe/activity.h"
 #include "core/observe/fault_reasons.h"
+#include "core/sync/fail_points.h"
 #include "core/sync/lock_rank.h"
 #include "faultline/v1/common.pb.h"
+#include "faultline/v1/machine.pb.h"
 #include "faultline/v1/mm.pb.h"
 #include "server/limits.h"
 #include "server/refusal.h"
@@ -37,6 +40,11 @@ void ToProto(const MmOptions& options, v1::MmOptions& out);
 [[nodiscard]] OrRefusal<AccessKind> ToCore(v1::AccessKind access, std::string_view field);
 [[nodiscard]] OrRefusal<FaultMode> ToCore(v1::FaultMode mode, std::string_view field);
 [[nodiscard]] v1::AccessKind ToProto(AccessKind access);
+
+[[nodiscard]] OrRefusal<PageContents> ToCore(v1::PageContents contents, std::string_view field);
+[[nodiscard]] v1::PageContents ToProto(PageContents contents);
+[[nodiscard]] OrRefusal<FailSite> ToCore(v1::FailSite site, std::string_view field);
+[[nodiscard]] v1::TableAlloc ToProto(TableAlloc alloc);
 
 [[nodiscard]] inline v1::Errno ToProto(Errno error) {
   return static_cast<v1::Errno>(error);  // both have Linux's numbers

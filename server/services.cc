@@ -6,12 +6,14 @@
 #include "server/services.h"
 
 #include "faultline/v1/lab.grpc.pb.h"
+#include "faultline/v1/machine.grpc.pb.h"
 #include "faultline/v1/memory.grpc.pb.h"
 #include "faultline/v1/observe.grpc.pb.h"
 #include "server/attach_streams.h"
 #include "server/epoch.h"
 #include "server/lab_service.h"
 #include "server/lab_stream.h"
+#include "server/machine_service.h"
 #include "server/memory_service.h"
 #include "server/observe_service.h"
 #include "server/registry.h"
@@ -31,6 +33,7 @@ class AllServices final : public Services {
         calls_(registry_, frame.config.require_routing_header ? Calls::Routing::kHeaderRequired
                                                               : Calls::Routing::kAnyCall),
         streams_(limits_),
+        machine_(calls_),
         memory_(calls_, streams_),
         lab_runs_(limits_),
         lab_(calls_, lab_runs_),
@@ -38,9 +41,10 @@ class AllServices final : public Services {
   ~AllServices() override { registry_.Close(); }
 
   [[nodiscard]] std::vector<NamedService> All() override {
-    return {{v1::MemoryService::service_full_name(), &memory_},
-            {v1::LabService::service_full_name(), &lab_},
-            {v1::ObserveService::service_full_name(), &observe_}};
+    return {{v1::MachineService::service_full_name(), &machine_},
+            {v1::MemoryService::service_full_name(), &memory_},
+            {v1::ObserveService::service_full_name(), &observe_},
+            {v1::LabService::service_full_name(), &lab_}};
   }
 
   void BeginDrain() override {
@@ -60,6 +64,7 @@ class AllServices final : public Services {
   Calls calls_;
   AttachStreams streams_;
   WatchStreams watches_;
+  MachineService machine_;
   MemoryService memory_;
   LabRuns lab_runs_;
   LabService lab_;

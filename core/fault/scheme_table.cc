@@ -23,9 +23,23 @@ FaultOutcome Fault(FaultTarget& target, const FaultRequest& request, FaultEventS
 
 namespace {
 
+/// Adds the scheme's rung and those below it.
+template <class S>
+void AddRungs(FaultRungSet& rungs) {
+  rungs.Add(typename S::Hold().rung);
+  if constexpr (!kIsLastRung<S>) AddRungs<typename S::Fallback>(rungs);
+}
+
+template <FaultScheme S>
+FaultRungSet AllRungs() {
+  FaultRungSet rungs;
+  AddRungs<S>(rungs);
+  return rungs;
+}
+
 template <FaultScheme S>
 constexpr SchemeRow Row() {
-  return {S::kInfo, &Fault<S>};
+  return {S::kInfo, &Fault<S>, &AllRungs<S>};
 }
 
 constexpr std::array kTable = {
@@ -50,6 +64,12 @@ const SchemeInfo& InfoOf(SchemeName scheme) {
   const auto index = static_cast<size_t>(scheme);
   MM_CHECK_LT(index, kTable.size());
   return kTable[index].info;
+}
+
+FaultRungSet RungsOf(SchemeName scheme) {
+  const auto index = static_cast<size_t>(scheme);
+  MM_CHECK_LT(index, kTable.size());
+  return kTable[index].rungs();
 }
 
 FaultFunction FaultFunctionOf(SchemeName scheme) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/mutant.h"
+#include "core/folio/no_wait_scope.h"
 #include "core/sync/sync.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
@@ -44,7 +45,8 @@ Result<void> TableStock::Prepare(VirtAddr addr, Levels levels) {
 Result<void> TableStock::Add(TableLevel level, Gfp gfp) {
   Result<SpareTable> table = target_.tables.AllocSpare(level, gfp);
   if (!table.ok()) {
-    target_.stats.Count(FaultCounter::kTableFailures, 1);
+    // A fault that must not wait will ask again.
+    if (!NoWaitScope::IsInForce()) target_.stats.Count(FaultCounter::kTableFailures, 1);
     return table.error();
   }
   target_.stats.Count(FaultCounter::kTablesAllocated, 1);

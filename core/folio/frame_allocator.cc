@@ -57,10 +57,8 @@ FrameAllocator::FrameAllocator(const Options& options, FrameMemory memory, Lists
       events_(cpus),
       buddy_(folios_, /*first=*/1, options.frames),
       free_in_buddy_(total_frames_) {
-  const auto marks =
-      Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale);
-  MM_CHECK_LT(marks.high, total_frames_);
-  StoreMarks(marks);
+  StoreMarks({options.min_free_frames, options.watermark_scale});
+  MM_CHECK_LT(watermarks().high, total_frames_);
   Folio* zero = new (folios_) Folio;
   zero->use_ = FrameUse::kReserved;
   zero->Emplace<Folio::Owner>();
@@ -261,18 +259,21 @@ Result<void> FrameAllocator::SetWatermarks(const WatermarkOptions& options, Sour
   if (WhyRefused(options, total_frames_).has_value()) return Errno::kEinval;
   const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &fast_mark_, where);
   const LockGuard zone(buddy_.lock());
-  StoreMarks(Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale));
+  StoreMarks(options);
   // Without marks nobody kept it.
   PublishFreeLocked();
   return {};
 }
 
 /// Under the zone lock, or before anybody else knows the allocator.
-void FrameAllocator::StoreMarks(const Watermarks& marks) {
+void FrameAllocator::StoreMarks(const WatermarkOptions& options) {
+  const auto marks =
+      Watermarks::Of(options.min_free_frames, total_frames_, options.watermark_scale);
   // Relaxed: readers want no more than some value that was there.
   min_mark_.Store(marks.min, kRelaxed);
   low_mark_.Store(marks.low, kRelaxed);
   high_mark_.Store(marks.high, kRelaxed);
+  watermark_scale_.Store(options.watermark_scale, kRelaxed);
   fast_mark_.Store(marks.on() ? marks.low : kNoMark, kRelaxed);
 }
 

@@ -143,6 +143,11 @@ class FrameAllocator {
             .low = low_mark_.Load(kRelaxed),
             .high = high_mark_.Load(kRelaxed)};
   }
+  /// What the marks follow from, as it is now; a hint likewise.
+  [[nodiscard]] WatermarkOptions watermark_options() const {
+    return {.min_free_frames = min_mark_.Load(kRelaxed),
+            .watermark_scale = watermark_scale_.Load(kRelaxed)};
+  }
   /// Changes the marks while allocations go on; one that is under way may keep those that it met.
   /// EINVAL if WhyRefused(options, total_frames()), which says why. Any context.
   [[nodiscard]] Result<void> SetWatermarks(const WatermarkOptions& options,
@@ -240,7 +245,7 @@ class FrameAllocator {
 
   void PublishFreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
   [[nodiscard]] bool HasMarks() const { return min_mark_.Load(kRelaxed) != 0; }  // relaxed: a hint
-  void StoreMarks(const Watermarks& marks);
+  void StoreMarks(const WatermarkOptions& options);
 
   [[nodiscard]] static bool IsClean(const Folio& folio);
 
@@ -255,6 +260,7 @@ class FrameAllocator {
   Atomic<uint64_t> min_mark_{0};
   Atomic<uint64_t> low_mark_{0};
   Atomic<uint64_t> high_mark_{0};
+  Atomic<uint32_t> watermark_scale_{Watermarks::kDefaultScale};
   Atomic<uint64_t> fast_mark_{kNoMark};  // low, or kNoMark if there are no marks
   FailPoints* fail_points_ = nullptr;
   PressureHook* hook_ = nullptr;

@@ -46,9 +46,9 @@ std::optional<std::string> WhyRefused(const WatermarkOptions& options, uint64_t 
   }
   if (LeavesSome(options.min_free_frames, frames, scale)) return std::nullopt;
   return absl::StrFormat(
-      "min_free_frames: %u puts the high watermark at or above all %u frames; allowed with "
-      "watermark_scale %u: 0 to %u",
-      options.min_free_frames, frames, scale, GreatestMin(frames, scale));
+      "min_free_frames: %u leaves no frame above the high watermark; allowed: 0 to %u with "
+      "watermark_scale %u and %u frames",
+      options.min_free_frames, GreatestMin(frames, scale), scale, frames);
 }
 
 std::string_view Name(AllocEvent event) {

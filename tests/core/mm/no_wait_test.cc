@@ -132,10 +132,27 @@ TEST_P(NoWaitTest, LeavesTablesThatAreNotToBeHadToOthers) {
     const std::string nothing = faultline::Counted(mm.fault_stats().Snapshot());
     EXPECT_EQ(FaultWithoutWaiting(mm, At(0), kRead), AccessEnd::kWouldWait);
     EXPECT_EQ(faultline::Counted(mm.fault_stats().Snapshot()), nothing);
+    EXPECT_EQ(mm.fault_stats().Snapshot().Count(FaultCounter::kTableFailures), 0);
     machine().fail_points().Disarm();
     EXPECT_EQ(FaultWithoutWaiting(mm, At(0), kRead), AccessEnd::kDone);
     world().Drop(mm);
   }
+}
+
+// What is injected is met by the fault that may sleep, as if it had been made at once.
+TEST_P(NoWaitTest, LeavesInjectedFailuresToOthers) {
+  Map(0, 4);
+  ASSERT_EQ(Writes(3), "ok");
+  FailPoints& points = machine().fail_points();
+  points.Arm(2, FailPoints::Mode::kOnce);
+  EXPECT_EQ(FaultWithoutWaiting(0, kWrite), AccessEnd::kWouldWait);
+  EXPECT_EQ(FaultWithoutWaiting(0, kWrite), AccessEnd::kWouldWait);
+  EXPECT_EQ(points.failed(), 0u);
+  EXPECT_EQ(Writes(0), "ok");  // the first allocation
+  const AccessOutcome second = mm().Fault({At(1), kWrite});
+  EXPECT_EQ(points.failed(), 1u);
+  EXPECT_TRUE(second.ok() || second.end == AccessEnd::kOutOfMemory);
+  points.Disarm();
 }
 
 // A neighbour lends its anon_vma, whose lock tasks of other mms may hold.
