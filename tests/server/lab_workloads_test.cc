@@ -97,6 +97,9 @@ TEST(RunWorkloadTest, CountsRoundsOperationsAndFaultsExactly) {
   EXPECT_EQ(actor.round_latency().count(), 30);
   EXPECT_EQ(actor.round_service().count(), 30);
   EXPECT_EQ(result.faults().ended(), 160);
+  ASSERT_EQ(result.faults().kinds_size(), 1);
+  EXPECT_EQ(result.faults().kinds(0).kind(), v1::FAULT_KIND_ANON);
+  EXPECT_EQ(result.faults().kinds(0).count(), 160);
   EXPECT_GT(result.elapsed_ns(), 0);
   EXPECT_GT(result.cpu_ns(), 0);
   world.ExpectNothingLeft();
@@ -169,6 +172,19 @@ TEST(RunWorkloadTest, ForksAreChildrenForAWhile) {
   EXPECT_THAT(steps,
               ElementsAre(Pair("touch", 12), Pair("map", 6), Pair("unmap", 12), Pair("fork", 12)));
   world.ExpectNothingLeft();
+}
+
+TEST(RunWorkloadTest, ObserversReadEveryFileInEveryMode) {
+  LabWorld world;
+  for (const char* file : {"MAPS", "SMAPS", "SMAPS_ROLLUP"}) {
+    for (const char* mode : {"WHOLE_LOCK", "PER_VMA", "RCU"}) {
+      const auto result =
+          ResultOf(world, AskingFor(std::string("rounds: 2 loop { observe { file: OBSERVED_FILE_") +
+                                    file + " mode: READ_MODE_" + mode + " } }"));
+      EXPECT_EQ(result.actors(0).operations(), 2) << file << " " << mode;
+      EXPECT_EQ(result.actors(0).failed(), 0) << file << " " << mode;
+    }
+  }
 }
 
 TEST(RunWorkloadTest, TheBreakMovesUpAndDown) {
@@ -252,10 +268,6 @@ TEST(RunWorkloadTest, EveryPresetRunsAndNothingOfItFails) {
     SCOPED_TRACE(preset.name());
     const auto run = RunWorkload(
         world, Asking("preset: '" + preset.name() + "' threads: 2 duration_ns: 5000000"));
-    if (run.status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
-      EXPECT_THAT(RefusalOf(run.status), HasSubstr("NOT_SUPPORTED preset.actors[2].loop[0]"));
-      continue;
-    }
     ASSERT_TRUE(run.status.ok()) << run.status.error_message();
     const auto results = ResultsOf(run);
     uint64_t operations = 0;  // of all: on a busy host one alone may not get so far
