@@ -17,6 +17,7 @@ namespace {
 
 constexpr auto kRungs = FaultStatsSnapshot::kRungs;
 constexpr auto kReasons = FaultStatsSnapshot::kReasons;
+constexpr auto kKinds = FaultStatsSnapshot::kKinds;
 
 /// From `before` to `after`, or from 0 if it was reset.
 template <class T>
@@ -48,6 +49,32 @@ v1::FaultCounter NumberOf(FaultCounter counter) {
   return v1::FAULT_COUNTER_UNSPECIFIED;
 }
 
+v1::FaultKind NumberOf(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kAnon:
+      return v1::FAULT_KIND_ANON;
+    case FaultKind::kZeroPage:
+      return v1::FAULT_KIND_ZERO_PAGE;
+    case FaultKind::kWriteProtected:
+      return v1::FAULT_KIND_WRITE_PROTECTED;
+    case FaultKind::kMappingRead:
+      return v1::FAULT_KIND_MAPPING_READ;
+    case FaultKind::kMappingCow:
+      return v1::FAULT_KIND_MAPPING_COW;
+    case FaultKind::kMappingShared:
+      return v1::FAULT_KIND_MAPPING_SHARED;
+    case FaultKind::kSwap:
+      return v1::FAULT_KIND_SWAP;
+    case FaultKind::kSpurious:
+      return v1::FAULT_KIND_SPURIOUS;
+    case FaultKind::kError:
+      return v1::FAULT_KIND_ERROR;
+    case FaultKind::kCount:
+      break;
+  }
+  return v1::FAULT_KIND_UNSPECIFIED;
+}
+
 void FillRung(const FaultStatsSnapshot& faults, FaultRung rung, v1::RungStatistics& out) {
   out.set_rung(ToProto(rung));
   out.set_ended(static_cast<uint64_t>(faults.Succeeded(rung)));
@@ -63,29 +90,6 @@ void FillRung(const FaultStatsSnapshot& faults, FaultRung rung, v1::RungStatisti
 }
 
 }  // namespace
-
-void Add(FaultStatsSnapshot& into, const FaultStatsSnapshot& by) {
-  for (size_t rung = 0; rung < kRungs; ++rung) {
-    for (size_t reason = 0; reason < kReasons; ++reason) {
-      into.by_reason[rung][reason] += by.by_reason[rung][reason];
-    }
-  }
-  for (size_t i = 0; i < into.counters.size(); ++i) into.counters[i] += by.counters[i];
-}
-
-FaultStatsSnapshot Between(const FaultStatsSnapshot& before, const FaultStatsSnapshot& after) {
-  FaultStatsSnapshot between = after;
-  for (size_t rung = 0; rung < kRungs; ++rung) {
-    for (size_t reason = 0; reason < kReasons; ++reason) {
-      between.by_reason[rung][reason] =
-          Grown(before.by_reason[rung][reason], after.by_reason[rung][reason]);
-    }
-  }
-  for (size_t i = 0; i < between.counters.size(); ++i) {
-    between.counters[i] = Grown(before.counters[i], after.counters[i]);
-  }
-  return between;
-}
 
 DurationHistogram Between(const DurationHistogram& before, const DurationHistogram& after) {
   if (after.count < before.count) return after;
@@ -113,6 +117,13 @@ void ToProto(const FaultStatsSnapshot& faults, v1::FaultStatistics& out) {
     v1::FaultCounterValue& counter = *out.add_counters();
     counter.set_counter(NumberOf(static_cast<FaultCounter>(i)));
     counter.set_value(static_cast<uint64_t>(faults.counters[i]));
+  }
+  for (size_t i = 0; i < kKinds; ++i) {
+    const auto kind = static_cast<FaultKind>(i);
+    if (faults.Ended(kind) == 0) continue;
+    v1::FaultKindCount& count = *out.add_kinds();
+    count.set_kind(NumberOf(kind));
+    count.set_count(static_cast<uint64_t>(faults.Ended(kind)));
   }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Counters of the core as the API's messages (statistics.proto), and differences between two
-// readings of them: what a measurement came to.
+// readings of those that the core has none for: what a measurement came to.
 //
-// A counter that went backwards was reset in between by somebody else; it counts from there.
+// A counter of locks that went backwards was reset in between by somebody else; it counts from
+// there.
 #pragma once
 
 #include "core/observe/fault_counters.h"
@@ -14,11 +15,7 @@
 
 namespace faultline::server {
 
-/// `into` grows by `by`.
-void Add(FaultStatsSnapshot& into, const FaultStatsSnapshot& by);
 /// What came between the two.
-[[nodiscard]] FaultStatsSnapshot Between(const FaultStatsSnapshot& before,
-                                         const FaultStatsSnapshot& after);
 [[nodiscard]] DurationHistogram Between(const DurationHistogram& before,
                                         const DurationHistogram& after);
 

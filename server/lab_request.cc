@@ -10,7 +10,6 @@
 
 #include "proto/workload/presets.h"
 #include "proto/workload/validate.h"
-#include "server/lab_observe.h"
 #include "server/options.h"
 
 namespace faultline::server {
@@ -87,7 +86,7 @@ MaybeRefusal CheckWorkload(const v1::RunWorkloadRequest& request, const Limits& 
   if (const auto problem = workload::WhyBad(settings.workload, workload_limits, path)) {
     return OfProblem(*problem);
   }
-  return WhyCannotObserve(settings.workload, path);
+  return {};
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ void LabThread::Loop(uint64_t started_ns) {
     const uint64_t begin = SyncClockNs();
     if (!Perform(Script::Part::kLoop)) return;
     const uint64_t end = SyncClockNs();
+    round_ended_ns_ = end;
     figures_.rounds.Add(1);
     if (gate_.phase() != LabGate::Phase::kMeasuring) continue;
     figures_.measured_rounds.Add(1);
@@ -82,12 +83,13 @@ void LabThread::Loop(uint64_t started_ns) {
 }
 
 std::optional<LabThread::RoundStart> LabThread::AwaitRound(uint64_t started_ns) {
+  // Killed while it is not over: its mm exits.
+  if (task_->killed()) gate_.Enter(LabGate::Phase::kOver);
   if (gate_.over()) return {};
-  const uint64_t now = SyncClockNs();
-  if (!pacer_) return RoundStart{.intended_ns = now, .late = false};
+  if (!pacer_) return RoundStart{.intended_ns = SyncClockNs(), .late = false};
   const uint64_t intended = started_ns + pacer_->NextStart();
-  // It is late if what came before took too long; that the host wakes it late is its own affair.
-  const bool late = now > intended;
+  // It is late if the one before took too long; that the host wakes it late is the host's affair.
+  const bool late = round_ended_ns_ > intended;
   if (!late && !gate_.SleepUntil(intended)) return {};
   return RoundStart{.intended_ns = intended, .late = late};
 }
@@ -115,7 +117,7 @@ void LabThread::CarryOut(const Operation& op) {
       break;
     case Action::kObserve:
       figures_.operations.Add(1);
-      if (!ReadToTheEnd(*role_.observed, op.file, op.mode).ok()) figures_.failed.Add(1);
+      if (!ReadToTheEnd(*role_.observed, op.file, op.mode).ok()) CountFailure();
       break;
     case Action::kNothing:
       break;
@@ -129,7 +131,7 @@ void LabThread::Call(const Operation& op) {
   const std::optional<uint64_t> address = slots_.AddressOf(op);
   if (!address) return Failed(op);
   if (columns::TraitsOf(op.kind).is_access()) {
-    if (!Access(op, VirtAddr(*address))) figures_.failed.Add(1);
+    if (!Access(op, VirtAddr(*address))) CountFailure();
     return;
   }
   const Result<uint64_t> result = SystemCall(op, VirtAddr(*address));
@@ -203,7 +205,7 @@ void LabThread::Fork() {
   figures_.operations.Add(1);
   const Result<Mm*> child = mm_->Fork();
   if (!child.ok()) {
-    figures_.failed.Add(1);
+    CountFailure();
     script_.SkipChild();
     if (role_.times_steps) EndStep(v1::Step::kFork);
     return;
@@ -227,9 +229,16 @@ void LabThread::EndChild() {
 
 void LabThread::Pause(uint64_t nanoseconds) { (void)gate_.SleepUntil(SyncClockNs() + nanoseconds); }
 
+void LabThread::CountFailure() {
+  figures_.failed.Add(1);
+  // Its mm exits, so everything would fail from now on.
+  if (task_->killed()) [[unlikely]]
+    gate_.Enter(LabGate::Phase::kOver);
+}
+
 /// The rest of its step is left out, as the step's latency is.
 void LabThread::Failed(const Operation& op) {
-  figures_.failed.Add(1);
+  CountFailure();
   slots_.Failed(op);
   if (op.last_of_step) return;
   script_.SkipStep();

@@ -88,6 +88,7 @@ class LabThread {
   void Fork();
   void EndChild();
   void Pause(uint64_t nanoseconds);
+  void CountFailure();
   void Failed(const workload::Operation& op);
   void BeginStep();
   void EndStep(v1::Step::StepCase step);
@@ -105,6 +106,7 @@ class LabThread {
   /// When the steps under way began: one, and one for each fork that it is in.
   std::vector<uint64_t> step_begins_;
   bool in_step_ = false;
+  uint64_t round_ended_ns_ = 0;  ///< the last one
   std::atomic<clockid_t> cpu_clock_{};
   std::atomic<bool> has_cpu_clock_{false};
   LabFigures figures_;

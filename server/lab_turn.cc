@@ -227,7 +227,7 @@ LabTurn::Reading LabTurn::Read() const {
   Reading reading;
   reading.foreign_cpu_ns = ForeignCpuNs();
   reading.locks = LockReading::Now();
-  for (const MmUse& use : mms_) Add(reading.faults, use.mm().fault_stats().Snapshot());
+  for (const MmUse& use : mms_) reading.faults += use.mm().fault_stats().Totals();
   for (const auto& thread : threads_) {
     reading.cpu_ns += thread->CpuNs();
     reading.operations.push_back(thread->figures().operations.Read());
@@ -245,7 +245,9 @@ void LabTurn::Fill(const Reading& before, const Reading& after, v1::WorkloadResu
   result.set_cpu_ns(after.cpu_ns - before.cpu_ns);
   result.set_foreign_cpu_ns(after.foreign_cpu_ns -
                             std::min(before.foreign_cpu_ns, after.foreign_cpu_ns));
-  ToProto(Between(before.faults, after.faults), *result.mutable_faults());
+  FaultStatsSnapshot faults = after.faults;
+  faults -= before.faults;
+  ToProto(faults, *result.mutable_faults());
   AddLocksBetween(before.locks, after.locks, result);
   size_t first_thread = 0;
   for (const PlannedActor& actor : plan_.actors()) {

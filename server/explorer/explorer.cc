@@ -7,6 +7,7 @@
 // count them.
 #include "server/explorer/explorer.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -109,7 +110,10 @@ v1::Scenario ToProto(const Scenario& scenario) {
   out.set_description(scenario.description);
   out.set_takes_fault_options(scenario.takes_fault_options());
   for (const Expectation& expectation : scenario.finds) {
-    out.add_finds_mutants(std::string(Name(expectation.mutant)));
+    const std::string name(Name(expectation.mutant));
+    const auto& known = out.finds_mutants();
+    // It may stand in several rows, for different configurations.
+    if (std::find(known.begin(), known.end(), name) == known.end()) out.add_finds_mutants(name);
   }
   return out;
 }
