@@ -21,9 +21,12 @@ RUN cmake --preset release -D FAULTLINE_BUILD_TESTS=OFF -D FAULTLINE_REVISION=${
 
 FROM ${BASE}
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-      libabsl20220623 libcivetweb1 libfmt9 libgrpc++1.51 libprometheus-cpp-core1.0 libprotobuf32 libspdlog1.10 liburcu8 \
+      libabsl20220623 libboost-context1.74.0 libcivetweb1 libfmt9 libgrpc++1.51 libprometheus-cpp-core1.0 libprotobuf32 \
+      libspdlog1.10 liburcu8 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/faultline/bin/faultlined /usr/local/bin/faultlined
+# Fails if a library is missing.
+RUN ["/usr/local/bin/faultlined", "--version"]
 # A number, so that who runs it can see that it is not root.
 USER 10001:10001
 # By variables and not by arguments, so that the health check asks where the server listens. As everywhere, loopback is the
