@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <system_error>
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
@@ -70,7 +71,8 @@ OrRefusal<uint64_t> PageNumber(const Epoch& epoch, std::string_view list, std::s
   uint64_t number = 0;
   const char* const end = position->data() + position->size();
   if (token.empty()) return number;
-  if (std::from_chars(position->data(), end, number).ptr != end) return Invalid(token);
+  const auto parsed = std::from_chars(position->data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return Invalid(token);
   return number;
 }
 

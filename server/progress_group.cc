@@ -38,10 +38,9 @@ void ProgressGroups::Leave(const std::string& name, ProgressGroup& group,
 ProgressMember::~ProgressMember() { groups_.Leave(name_, *group_, self_); }
 
 bool ProgressGroup::WaitsForLocked(const Member& from, const Member& target) const {
-  for (const Member* member = &from; member != nullptr; member = member->waiting_for) {
-    if (member == &target) return true;
-  }
-  return false;
+  const Member* member = &from;
+  while (member != &target && member->IsStuck()) member = member->waiting_for;
+  return member == &target;
 }
 
 std::optional<Errno> ProgressMember::Wait(uint64_t number, uint64_t count, absl::Duration timeout) {
@@ -65,6 +64,7 @@ std::optional<Errno> ProgressMember::Wait(uint64_t number, uint64_t count, absl:
     }
     if (error) break;
     self_.waiting_for = &target;
+    self_.waiting_count = count;
     target.progress.WaitWithDeadline(&group_->mutex_, deadline);
     self_.waiting_for = nullptr;
   }

@@ -50,9 +50,18 @@ class ProgressGroup {
     enum class State : uint8_t { kExpected, kThere, kLeft } state = State::kExpected;
     bool killed = false;
     Member* waiting_for = nullptr;  ///< while it waits
+    uint64_t waiting_count = 0;     ///< with that: how much it waits for
+
+    /// Whether it has to wait on. One that may go on is still in its wait until it has woken up.
+    [[nodiscard]] bool IsStuck() const {
+      return waiting_for != nullptr && !killed && waiting_for->state != State::kLeft &&
+             waiting_for->done.load(std::memory_order_seq_cst) < waiting_count;  // as CountOne
+    }
   };
 
-  /// Whether `from` waits, directly or through others, for `target`.
+  /// Whether `from` waits, directly or through others, for `target`. Waits that have what they want
+  /// do not count: else who did what another one waits for, and then waits for that one, would be
+  /// refused.
   [[nodiscard]] bool WaitsForLocked(const Member& from, const Member& target) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -58,28 +58,39 @@ OrRefusal<std::unique_ptr<SimulatedThread>> SimulatedThread::Create(Registry& re
   OrRefusal<MmUse> use = UseOrMake(registry, open);
   if (!use.ok()) return std::move(use.refusal());
 
-  std::string id = open.thread_id().empty() ? NextId() : open.thread_id();
-  std::unique_ptr<SimulatedThread> thread(
-      new SimulatedThread(*std::move(use), *std::move(place), std::move(id)));
-  if (!open.progress_group().empty()) {
-    auto member =
-        thread->machine().progress_groups().Join(open.progress_group(), open.progress_number());
-    if (!member.ok()) return std::move(member.refusal());
-    thread->progress_ = *std::move(member);
-  }
+  std::unique_ptr<SimulatedThread> thread(new SimulatedThread(*std::move(use), *std::move(place)));
   if (open.event_ring() != 0) {
     thread->events_ = std::make_shared<FaultEventRing>(open.event_ring());
   }
-  if (MaybeRefusal refusal = thread->entry().AddThread(thread->id_, *thread)) {
-    return *std::move(refusal);
-  }
-  thread->listed_ = true;
+  if (MaybeRefusal refusal = thread->List(open.thread_id())) return *std::move(refusal);
+  // The last step, since a number in a group stays taken.
+  if (MaybeRefusal refusal = thread->Join(open)) return *std::move(refusal);
   return thread;
 }
 
-SimulatedThread::SimulatedThread(MmUse use, ThreadPlace place, std::string id)
-    : use_(std::move(use)), place_(std::move(place)), id_(std::move(id)) {
+SimulatedThread::SimulatedThread(MmUse use, ThreadPlace place)
+    : use_(std::move(use)), place_(std::move(place)) {
   if (entry().exits_with_threads()) entry().AddHolder();
+}
+
+MaybeRefusal SimulatedThread::List(const std::string& id) {
+  MaybeRefusal refusal;
+  do {  // a client may have chosen what the server would have
+    id_ = id.empty() ? NextId() : id;
+    refusal = entry().AddThread(id_, *this);
+  } while (refusal && id.empty());
+  listed_ = !refusal;
+  return refusal;
+}
+
+MaybeRefusal SimulatedThread::Join(const v1::AttachOpen& open) {
+  if (open.progress_group().empty()) return {};
+  auto member = machine().progress_groups().Join(open.progress_group(), open.progress_number());
+  if (!member.ok()) return std::move(member.refusal());
+  const absl::MutexLock lock(&mutex_);
+  progress_ = *std::move(member);
+  if (killed()) progress_->Kill();
+  return {};
 }
 
 SimulatedThread::~SimulatedThread() {

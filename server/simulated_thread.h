@@ -71,13 +71,18 @@ class SimulatedThread final : public MmThread {
   [[nodiscard]] std::string name() const;
 
  private:
-  SimulatedThread(MmUse use, ThreadPlace place, std::string id);
+  SimulatedThread(MmUse use, ThreadPlace place);
+  /// Among the threads of the mm under that id, or, if it is empty, one that is free. From then on
+  /// it can be killed.
+  [[nodiscard]] MaybeRefusal List(const std::string& id);
+  /// To the progress group, if it is to be in one.
+  [[nodiscard]] MaybeRefusal Join(const v1::AttachOpen& open) ABSL_LOCKS_EXCLUDED(mutex_);
 
   MmUse use_;
   const ThreadPlace place_;
-  const std::string id_;
-  bool listed_ = false;  ///< among the threads of the mm
-  std::unique_ptr<ProgressMember> progress_;
+  std::string id_;
+  bool listed_ = false;
+  std::unique_ptr<ProgressMember> progress_;  ///< set under mutex_, while the thread is made
   std::shared_ptr<FaultEventRing> events_;
   std::optional<FaultRecording> recording_;
   std::vector<std::shared_ptr<MmEntry>> held_;
