@@ -290,7 +290,9 @@ std::optional<AttachStream::Slot*> AttachStream::NextBatch() {
   mutex_.Await(absl::Condition(this, &AttachStream::NotLent));
   // A killed thread carries nothing out any more.
   if (thread_->killed()) {
-    if (thread_->exiting()) EndInputLocked(MmExited("open.mm", thread_->entry().name()));
+    EndInputLocked({});
+    // Even if the client has closed its side: not all that it sent was carried out.
+    if (thread_->exiting() && !status_) status_ = MmExited("open.mm", thread_->entry().name());
     return nullptr;
   }
   if (to_run_.empty()) return input_ended_ ? std::optional<Slot*>(nullptr) : std::nullopt;

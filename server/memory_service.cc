@@ -36,6 +36,10 @@ MaybeRefusal CheckPlace(const v1::ImportedVma& vma, VirtAddr end, const std::str
   if ((vma.vma_flags() & ~vma_flag::kAll) != 0) {
     return OutOfRange(path + ".vma_flags", vma.vma_flags(), "the bits of core/vma/vma_flags.h");
   }
+  if (vma.file().empty() && (vma.vma_flags() & vma_flag::kShared) != 0) {
+    return OutOfRange(path + ".vma_flags", vma.vma_flags(),
+                      "VM_SHARED with a file only, which shared anonymous memory has, too");
+  }
   if (!vma.file().empty() && !IsPageAligned(vma.offset())) {
     return OutOfRange(path + ".offset", vma.offset(), "a multiple of 4096");
   }

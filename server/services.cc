@@ -37,6 +37,8 @@ class AllServices final : public Services {
     streams_.Drain();
   }
 
+  [[nodiscard]] Registry& registry() override { return registry_; }
+
  private:
   const Limits limits_;
   const Epoch epoch_ = Epoch::Random();

@@ -9,6 +9,7 @@
 #include "server/config.h"
 #include "server/log.h"
 #include "server/metrics.h"
+#include "server/registry.h"
 #include "server/server.h"
 
 namespace faultline::server {
@@ -28,6 +29,8 @@ class Services {
   /// A drain begins: new work is refused, streams end after what they have in hand. Called once, by
   /// any thread, and does not wait.
   virtual void BeginDrain() = 0;
+  /// What they serve, for tests and statistics.
+  [[nodiscard]] virtual Registry& registry() = 0;
 };
 
 [[nodiscard]] std::unique_ptr<Services> MakeServices(const Frame& frame);

@@ -40,9 +40,10 @@ std::string NameIn(const google::protobuf::Message& request) {
   return {};
 }
 
+/// Empty if it is no name: then its field is to blame, not the routing.
 std::string_view MachineOf(std::string_view name) {
   constexpr std::string_view kPrefix = "machines/";
-  if (!name.starts_with(kPrefix)) return name;
+  if (!name.starts_with(kPrefix)) return {};
   name.remove_prefix(kPrefix.size());
   return name.substr(0, name.find('/'));
 }

@@ -109,16 +109,13 @@ class Calls {
   template <class Request, class Response, class Body>
   grpc::ServerUnaryReactor* OnWorker(grpc::CallbackServerContext* context, const Request* request,
                                      Response* response, Body body) {
-    auto* call = new OnWorkerCall<Body>(*this, std::move(body));
     if (MaybeRefusal refusal = Admit(*context, *request)) {
-      call->Refuse(*refusal);
-      return call;
+      grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+      reactor->Finish(StatusOf(refusal));
+      return reactor;
     }
     response->set_instance_epoch(registry_.epoch().value());
-    if (!registry_.pool().TryPost([call] { call->Run(); })) {
-      call->Refuse(Overloaded("Limits.unary_queue", registry_.limits().unary_queue));
-    }
-    return call;
+    return Post(std::move(body));
   }
 
   /// `body` takes a Patience and returns an Attempt.
@@ -130,10 +127,7 @@ class Calls {
       response->set_instance_epoch(registry_.epoch().value());
       attempt = body(Patience::kNoWait);
     }
-    if (attempt.would_wait) {
-      return OnWorker(context, request, response,
-                      [body] { return body(Patience::kMayWait).refusal; });
-    }
+    if (attempt.would_wait) return Post([body] { return body(Patience::kMayWait).refusal; });
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(StatusOf(attempt.refusal));
     return reactor;
@@ -186,6 +180,16 @@ class Calls {
     Calls& calls_;
     const Body body_;
   };
+
+  /// To a worker, a call that was admitted: it is not asked again, since a drain may have begun.
+  template <class Body>
+  grpc::ServerUnaryReactor* Post(Body body) {
+    auto* call = new OnWorkerCall<Body>(*this, std::move(body));
+    if (!registry_.pool().TryPost([call] { call->Run(); })) {
+      call->Refuse(Overloaded("Limits.unary_queue", registry_.limits().unary_queue));
+    }
+    return call;
+  }
 
   Registry& registry_;
   const Routing routing_;
