@@ -3,7 +3,8 @@
 // Counting calls; see call_tracker.h. One object of gRPC's lives as long as the call: made when the
 // call has been matched to a method, destroyed when the server is through with it.
 //
-// Invariant: what Begin counts, End counts once. A call that ends without a status was cancelled.
+// Invariant: of what Begin counts there is one Record and then one End. A call that ends without a
+// status was cancelled.
 #include "server/call_tracker.h"
 
 #include <array>
@@ -73,11 +74,15 @@ class CallTracker::Call : public grpc::experimental::Interceptor {
  public:
   Call(CallTracker& tracker, Method& method)
       : tracker_(tracker), method_(method), time_(tracker.Begin(method)), begin_(Clock::now()) {}
-  ~Call() override { tracker_.End(method_, time_, code_, Clock::now() - begin_); }
+  ~Call() override {
+    if (!recorded_) tracker_.Record(method_, grpc::CANCELLED, Clock::now() - begin_);
+    tracker_.End(method_, time_);
+  }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
-    if (batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
-      code_ = batch->GetSendStatus().error_code();
+    if (!recorded_ && batch->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
+      tracker_.Record(method_, batch->GetSendStatus().error_code(), Clock::now() - begin_);
+      recorded_ = true;
     }
     batch->Proceed();
   }
@@ -87,7 +92,7 @@ class CallTracker::Call : public grpc::experimental::Interceptor {
   Method& method_;
   const Time time_;
   const Clock::time_point begin_;
-  int code_ = grpc::CANCELLED;
+  bool recorded_ = false;
 };
 
 class CallTracker::CallFactory : public grpc::experimental::ServerInterceptorFactoryInterface {
@@ -162,7 +167,7 @@ CallTracker::Time CallTracker::Begin(Method& method) {
   return time;
 }
 
-void CallTracker::End(Method& method, Time began, int code, Clock::duration duration) {
+void CallTracker::Record(Method& method, int code, Clock::duration duration) {
   const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
   const size_t index = static_cast<size_t>(code) < kCodes.size() ? static_cast<size_t>(code) : 2;
   method.codes[index].fetch_add(1, kRelaxed);
@@ -176,6 +181,9 @@ void CallTracker::End(Method& method, Time began, int code, Clock::duration dura
                 {"duration_ns", static_cast<uint64_t>(ns)},
                 {"request", log_.NextRequestId()}});
   }
+}
+
+void CallTracker::End(const Method& method, Time began) {
   if (method.owner == Owner::kGrpc) return;
   auto& count = began == Time::kLate ? late_ : early_;
   // Sequentially consistent, as are the store of draining_ and the look at early_ behind it: either

@@ -67,7 +67,11 @@ class CallTracker : public prometheus::Collectable {
   enum class Time : uint8_t { kEarly, kLate };
 
   [[nodiscard]] Time Begin(Method& method);
-  void End(Method& method, Time began, int code, Clock::duration duration);
+  /// Its status is known: for the statistics. Before the client gets it, so that a client finds
+  /// its own calls in /metrics.
+  void Record(Method& method, int code, Clock::duration duration);
+  /// The server is through with it.
+  void End(const Method& method, Time began);
   [[nodiscard]] Method& Find(const char* path);
 
   struct Table;

@@ -108,6 +108,8 @@ ExitCode Serve(const ParsedConfig& parsed) {
   const auto process_metrics = MakeProcessMetrics();
   metrics.Add(frame_metrics);
   metrics.Add(process_metrics);
+  // Before the port for metrics, behind which somebody may be looking at them up to its end.
+  std::unique_ptr<Services> services;
   std::unique_ptr<HttpServer> http;
   if (!config.metrics.empty()) {
     auto started = HttpServer::Start(config.metrics.front(), config.limits, {stage, metrics, log});
@@ -116,7 +118,7 @@ ExitCode Serve(const ParsedConfig& parsed) {
     log.Write(LogLevel::kInfo, "metrics", {{"address", http->address().Text()}});
   }
 
-  const std::unique_ptr<Services> services = MakeServices({config, log, metrics});
+  services = MakeServices({config, log, metrics});
   const std::vector<NamedService> all = services->All();
   std::vector<std::string> names;
   names.reserve(all.size());

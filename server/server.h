@@ -69,8 +69,8 @@ class Server {
   std::atomic<bool> cut_short_{false};
 };
 
-/// Switches off the search for deadlocks in absl's mutexes, which are gRPC's, too. Debian's build of
-/// absl has it on: every acquisition in the process then takes one global lock. Programs call it
+/// Switches off the search for deadlocks in absl's mutexes, which are gRPC's, too. Debian's build
+/// of absl has it on: every acquisition in the process then takes one global lock. Programs call it
 /// first of all; tests keep the search.
 void DisableMutexDeadlockDetection();
 

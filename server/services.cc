@@ -13,6 +13,7 @@
 #include "server/epoch.h"
 #include "server/lab_service.h"
 #include "server/lab_stream.h"
+#include "server/machine_metrics.h"
 #include "server/machine_service.h"
 #include "server/memory_service.h"
 #include "server/observe_service.h"
@@ -37,7 +38,10 @@ class AllServices final : public Services {
         memory_(calls_, streams_),
         lab_runs_(limits_),
         lab_(calls_, lab_runs_),
-        observe_(calls_, watches_) {}
+        observe_(calls_, watches_),
+        metrics_(MakeMachineMetrics(registry_)) {
+    frame.metrics.Add(metrics_);
+  }
   ~AllServices() override { registry_.Close(); }
 
   [[nodiscard]] std::vector<NamedService> All() override {
@@ -69,6 +73,7 @@ class AllServices final : public Services {
   LabRuns lab_runs_;
   LabService lab_;
   ObserveService observe_;
+  const std::shared_ptr<prometheus::Collectable> metrics_;
 };
 
 }  // namespace

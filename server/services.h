@@ -21,7 +21,7 @@ struct Frame {
   Metrics& metrics;
 };
 
-/// The services and what they share. It outlives the gRPC server.
+/// The services and what they share. It outlives the gRPC server and the port for metrics.
 class Services {
  public:
   virtual ~Services() = default;

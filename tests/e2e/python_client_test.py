@@ -14,10 +14,12 @@ import subprocess
 import tempfile
 import threading
 import unittest
+import urllib.request
 
 import grpc
 
-from faultline.v1 import attach_pb2, common_pb2, error_pb2, memory_pb2, memory_pb2_grpc, mm_pb2
+from faultline.v1 import (attach_pb2, common_pb2, error_pb2, lab_pb2, lab_pb2_grpc, memory_pb2, memory_pb2_grpc,
+                          mm_pb2)
 from wire import health_pb2, health_pb2_grpc, reflection_pb2, reflection_pb2_grpc
 
 PATIENCE = 60
@@ -36,10 +38,11 @@ class Server:
         self.folder = tempfile.TemporaryDirectory()
         self.address = f"unix:{self.folder.name}/socket"
         self.process = subprocess.Popen(
-            [os.environ["FAULTLINED"], f"--listen={self.address}", "--metrics=", *flags],
+            [os.environ["FAULTLINED"], f"--listen={self.address}", "--metrics=127.0.0.1:0", *flags],
             stderr=subprocess.PIPE, text=True)
         self.log = []
         self.read_log_to(" serving ")
+        [self.http] = [line.split("=")[1].strip() for line in self.log if "info metrics " in line]
         self.channel = grpc.insecure_channel(self.address)
 
     def read_log_to(self, text):
@@ -48,6 +51,12 @@ class Server:
             if text in line:
                 return
         raise AssertionError(f"no '{text}' in the log:\n{''.join(self.log)}")
+
+    def metrics(self):
+        """Samples by name with labels, as they are printed."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=PATIENCE) as reply:
+            lines = reply.read().decode().splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line[0] != "#"}
 
     def drain(self):
         """Ends it as an orchestrator does; the exit code."""
@@ -191,6 +200,22 @@ class MemoryTest(ServerCase):
         read = self.memory.Read(memory_pb2.ReadRequest(mm=child.name, address=address), timeout=PATIENCE)
         self.assertEqual((child.parent_mm, read.word), (mm, 1))
 
+    def test_metrics_show_faults_by_rung_and_calls_by_method(self):
+        mm = self.create_mm(scheme=common_pb2.SCHEME_VMA_LOCK)
+        address = self.mmap(mm, 4 * PAGE)
+        ended = 'faultline_vmstat{machine="default",name="pgfault"}'
+        calls = 'faultline_rpcs_total{method="/faultline.v1.MemoryService/Fault",code="OK"}'
+        before = self.server.metrics()
+        for page in range(4):
+            self.fault(mm, address + page * PAGE)
+        after = self.server.metrics()
+        self.assertEqual(after[ended] - before[ended], 4)
+        self.assertEqual(after[calls] - before.get(calls, 0), 4)
+        by_rung = sum(value for name, value in after.items()
+                      if name.startswith('faultline_faults_total{machine="default"'))
+        self.assertEqual(by_rung, after[ended])
+        self.assertGreaterEqual(after['faultline_mms{machine="default"}'], 1)
+
     def test_each_reply_has_the_same_epoch(self):
         request = memory_pb2.CreateMmRequest(parent=MACHINE)
         epochs = {self.memory.CreateMm(request, timeout=PATIENCE).instance_epoch for _ in range(2)}
@@ -274,6 +299,33 @@ class AttachTest(ServerCase):
         self.assertEqual(completed, threads * [(count, [])])
 
 
+class LabTest(ServerCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab = lab_pb2_grpc.LabServiceStub(cls.channel)
+
+    def test_a_workload_runs_under_two_schemes_and_says_how_it_went(self):
+        preset = self.lab.ListWorkloads(lab_pb2.ListWorkloadsRequest(), timeout=PATIENCE).workloads[0].name
+        schemes = [common_pb2.FaultOptions(scheme=scheme)
+                   for scheme in (common_pb2.SCHEME_MMAP_LOCK, common_pb2.SCHEME_RCU_RESTART)]
+        replies = list(self.lab.RunWorkload(lab_pb2.RunWorkloadRequest(
+            machine=MACHINE, preset=preset, schemes=schemes, duration_ns=20_000_000), timeout=PATIENCE))
+        results = [reply.result for reply in replies if reply.HasField("result")]
+        self.assertEqual([result.options.scheme for result in results], [each.scheme for each in schemes])
+        for result in results:
+            self.assertGreater(sum(actor.operations for actor in result.actors), 0)
+        self.assertEqual(replies[-1].end.results, 2)
+
+    def test_a_search_finds_a_planted_bug_and_its_replay_shows_it_again(self):
+        replies = self.lab.Explore(lab_pb2.ExploreRequest(scenario="rwsem", mutant="rwsem_loses_wakeup"),
+                                   timeout=PATIENCE)
+        [finding] = [reply.result.finding for reply in replies if reply.HasField("result")]
+        self.assertNotEqual(finding.replay, "")
+        again = self.lab.Replay(lab_pb2.ReplayRequest(replay=finding.replay), timeout=PATIENCE)
+        self.assertEqual((again.divergence, again.violation), ("", finding.violation))
+
+
 class ErrorTest(ServerCase):
     FLAGS = ("--max-mms=2",)
 
@@ -319,9 +371,37 @@ class ErrorTest(ServerCase):
 
 class DrainTest(unittest.TestCase):
     def setUp(self):
-        self.server = Server()
+        self.start()
+
+    def start(self, *flags):
+        self.server = Server(*flags)
         self.addCleanup(self.server.close)
         self.memory = memory_pb2_grpc.MemoryServiceStub(self.server.channel)
+
+    def pause_for_an_hour(self):
+        """A thread in the middle of a batch."""
+        mm = self.memory.CreateMm(memory_pb2.CreateMmRequest(parent=MACHINE), timeout=PATIENCE).mm.name
+        pauses = Thread(self.memory, mm=mm, progress_group="g", progress_number=1)
+        waits = Thread(self.memory, mm=mm, progress_group="g", progress_number=2)
+        pauses.requests.put(attach_pb2.AttachRequest(batch=attach_pb2.OperationBatch(
+            operations=2, kinds=[attach_pb2.OPERATION_KIND_MUNLOCKALL, attach_pb2.OPERATION_KIND_PAUSE],
+            lengths=[0, 3600 * 10**9])))
+        # It is answered when the other one has carried out its first operation.
+        results = waits.run(operations=1, kinds=[attach_pb2.OPERATION_KIND_WAIT_PROGRESS],
+                            addresses=[1], lengths=[1], arguments=[0])
+        self.assertEqual((results.completed, list(results.outcomes)), (1, []))
+
+    def test_what_outlasts_the_drain_is_cancelled_and_told_by_the_exit_code(self):
+        self.start("--drain-seconds=0")
+        self.pause_for_an_hour()
+        self.assertEqual(self.server.drain(), 4, self.server.log)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        self.pause_for_an_hour()
+        self.server.process.send_signal(signal.SIGTERM)
+        self.server.read_log_to("draining")
+        self.assertEqual(self.server.drain(), 4, self.server.log)
+        self.assertIn("ended by a second signal", self.server.log[-1])
 
     def test_watchers_are_told_and_a_drain_ends_with_zero(self):
         health = health_pb2_grpc.HealthStub(self.server.channel)
