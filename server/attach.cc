@@ -80,8 +80,9 @@ void AttachStream::Drain() {
     const absl::MutexLock lock(&mutex_);
     EndInputLocked(Draining());
     // What was read but not begun is not carried out; the batch under way is, and is answered.
-    free_.insert(free_.end(), to_run_.begin(), to_run_.end());
-    to_run_.clear();
+    const auto first = to_run_.begin() + (HasBegunLocked() ? 1 : 0);
+    free_.insert(free_.end(), first, to_run_.end());
+    to_run_.erase(first, to_run_.end());
     next = NextLocked();
   }
   Do(next);
@@ -288,8 +289,8 @@ AttachStream::Slot* AttachStream::AwaitBatch() {
 std::optional<AttachStream::Slot*> AttachStream::NextBatch() {
   const absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &AttachStream::NotLent));
-  // A killed thread carries nothing out any more.
-  if (thread_->killed()) {
+  // A killed thread begins nothing any more.
+  if (thread_->killed() && !HasBegunLocked()) {
     EndInputLocked({});
     // Even if the client has closed its side: not all that it sent was carried out.
     if (thread_->exiting() && !status_) status_ = MmExited("open.mm", thread_->entry().name());

@@ -90,6 +90,10 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   [[nodiscard]] Borrowed BorrowLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Carries it out, and what comes behind it.
   void RunBorrowed(Borrowed borrowed) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The next batch was begun by the transport and would have had to wait.
+  [[nodiscard]] bool HasBegunLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !to_run_.empty() && to_run_.front()->run.has_value();
+  }
   [[nodiscard]] bool NotLent() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !lent_; }
 
   [[nodiscard]] Next NextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

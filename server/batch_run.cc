@@ -20,6 +20,9 @@ namespace {
 
 using columns::Outcome;
 
+/// How long a range may be that is touched without the right to wait.
+constexpr uint64_t kMostBytesAtOnce = 64 * kPageSize;
+
 /// What is asked of an access of that kind, if it is a fault.
 std::optional<FaultRequest> FaultOf(v1::OperationKind kind) {
   switch (kind) {
@@ -156,9 +159,12 @@ bool BatchRun::EndsAfter(bool failed) {
 }
 
 BatchRun::End BatchRun::CarryOut(const Operation& operation, Patience patience) {
-  if (columns::TraitsOf(operation.kind).is_access()) return Access(operation);
-  // All others may sleep.
-  if (patience == Patience::kNoWait) return {.outcome = {}, .value = 0, .would_wait = true};
+  const bool is_access = columns::TraitsOf(operation.kind).is_access();
+  // Who may not wait serves others meanwhile: what is no access may sleep, a range take long.
+  if (patience == Patience::kNoWait && (!is_access || operation.length > kMostBytesAtOnce)) {
+    return {.outcome = {}, .value = 0, .would_wait = true};
+  }
+  if (is_access) return Access(operation);
   switch (operation.kind) {
     case v1::OPERATION_KIND_WAIT_PROGRESS:
     case v1::OPERATION_KIND_WAIT_CLOCK:

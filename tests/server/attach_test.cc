@@ -456,6 +456,28 @@ TEST_F(AttachTest, ADrainFinishesTheBatchUnderWayAndNoOther) {
   EXPECT_THAT(late.Finish(), IsRefusal(v1::ERROR_REASON_DRAINING, ""));
 }
 
+TEST_F(AttachTest, ADrainFinishesABatchThatBeganWithoutWaitingAndHasToWait) {
+  for (int round = 0; round < 20; ++round) {
+    Served served;
+    Attached thread(served.memory(), InGroup(ToNewMm(), 1));
+    ASSERT_TRUE(thread.opened());
+    Batch batch;
+    batch.build.Fault(v1::ACCESS_KIND_READ, {0});  // which the transport can do
+    batch.build.WaitProgress(2, 1, 0);             // and this it cannot
+    EXPECT_TRUE(thread.Send(batch.message));
+    Attached other(served.memory(), InGroup(ToNewMm(), 2));
+    Batch wait;
+    wait.build.WaitProgress(1, 1, 0);
+    EXPECT_EQ(other.Run(wait.message).completed(), 1U);  // now it has begun, and can go on
+    served.services().BeginDrain();
+    const auto response = thread.Receive();
+    ASSERT_TRUE(response.has_value()) << round;
+    EXPECT_EQ(response->results().completed(), 2U);
+    EXPECT_THAT(thread.Finish(), IsRefusal(v1::ERROR_REASON_DRAINING, ""));
+    EXPECT_THAT(other.Finish(), IsRefusal(v1::ERROR_REASON_DRAINING, ""));
+  }
+}
+
 TEST_F(AttachTest, ThreadsWaitForEachOthersProgress) {
   const std::string mm = served_.MakeMm();
   Attached first(served_.memory(), InGroup(To(mm), 1));
