@@ -21,7 +21,6 @@
 
 #include "core/machine/machine.h"
 #include "server/epoch.h"
-#include "server/fault_ledger.h"
 #include "server/limits.h"
 #include "server/mm_entry.h"
 #include "server/progress_group.h"
@@ -108,8 +107,6 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
 
   // -- The rest ---------------------------------------------------------------------------------
 
-  /// Of its mms' faults, what their counts have no more.
-  [[nodiscard]] FaultLedger& fault_ledger() { return fault_ledger_; }
   [[nodiscard]] ProgressGroups& progress_groups() { return progress_groups_; }
   [[nodiscard]] Machine& machine() { return *machine_; }
   [[nodiscard]] const Options& options() const { return options_; }
@@ -134,7 +131,6 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   const Epoch& epoch_;
   WorkerPool& pool_;
   std::unique_ptr<Machine> machine_;
-  FaultLedger fault_ledger_;
   ProgressGroups progress_groups_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, std::shared_ptr<MmEntry>> mms_ ABSL_GUARDED_BY(mutex_);

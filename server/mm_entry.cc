@@ -90,7 +90,6 @@ void MmEntry::DropUse() {
 }
 
 void MmEntry::TearDown() {
-  machine_->fault_ledger().AddExited(mm_.fault_stats().Snapshot());
   mm_.DropUser();  // the last one: everything is freed
   machine_->Forget(*this);
   std::vector<std::function<void()>> when_gone;

@@ -53,18 +53,6 @@ MaybeRefusal StatisticsOf(const Registry& registry, const std::string& name, v1:
   return all ? AddAllMms(**machine, name, registry.limits(), out) : MaybeRefusal();
 }
 
-void Reset(MachineEntry& machine, Mm& mm) {
-  machine.fault_ledger().AddForgotten(mm.fault_stats().Snapshot());
-  mm.fault_stats().Reset();
-}
-
-void ResetAll(MachineEntry& machine) {
-  for (const auto& entry : machine.MmsFrom(0, SIZE_MAX)) {
-    if (const MmUse use = entry->TryUse()) Reset(machine, use.mm());
-  }
-  machine.fault_ledger().Reset();
-}
-
 constexpr uint64_t kDefaultIntervalNs = 1'000'000'000;
 constexpr uint64_t kLeastIntervalNs = 10'000'000;
 constexpr uint64_t kMostIntervalNs = 3'600'000'000'000;
@@ -118,14 +106,19 @@ ObserveService::Reactor* ObserveService::ResetStatistics(Context* context,
       auto machine = registry().FindMachine(name, "name");
       if (!machine.ok()) return std::move(machine.refusal());
       MaybeRefusal refusal = StatisticsOf(registry(), name, *response->mutable_before());
-      if (!refusal) ResetAll(**machine);
-      return refusal;
+      if (refusal) return refusal;
+      v1::MachineStatistics& before = *response->mutable_before()->mutable_machine();
+      ToProto((*machine)->machine().ResetFaultStatistics(), *before.mutable_faults());
+      return {};
     }
     OrRefusal<MmUse> mm = registry().UseMm(name, "name");
     if (!mm.ok()) return std::move(mm.refusal());
     MaybeRefusal refusal = StatisticsOf(registry(), name, *response->mutable_before());
-    if (!refusal) Reset((*mm)->machine(), mm->mm());
-    return refusal;
+    if (refusal) return refusal;
+    // What was taken off the counts, to the fault: others may have ended since.
+    v1::MmStatistics& before = *response->mutable_before()->mutable_mms(0);
+    ToProto(mm->mm().fault_stats().Reset(), *before.mutable_faults());
+    return {};
   });
 }
 

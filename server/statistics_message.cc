@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/machine/vmstat.h"
 #include "core/observe/activity.h"
 #include "core/pgtable/mm_counters.h"
 #include "core/vma/merge.h"
@@ -30,48 +31,6 @@ void AddMerges(const Counts& counts, google::protobuf::RepeatedPtrField<v1::Merg
     merges.set_refusal(static_cast<v1::MergeRefusal>(i + 1));
     merges.set_count(count);
   }
-}
-
-/// What of a machine's mms goes into its own statistics.
-struct MmSums {
-  FaultStatsSnapshot faults;
-  uint64_t ended = 0;
-  uint64_t anon_pages = 0;
-  uint64_t mapped_pages = 0;
-  uint64_t shmem_pages = 0;
-  uint64_t tables = 0;
-};
-
-MmSums SumsOf(MachineEntry& machine) {
-  MmSums sums;
-  for (const auto& entry : machine.MmsFrom(0, SIZE_MAX)) {
-    const MmUse use = entry->TryUse();
-    if (!use) continue;
-    const MmCounters& counters = use.mm().counters();
-    const auto count = [&](MmCounter counter) { return Positive(counters.Sum(counter)); };
-    Add(sums.faults, use.mm().fault_stats().Snapshot());
-    sums.anon_pages += count(MmCounter::kAnonPages);
-    sums.mapped_pages += count(MmCounter::kFilePages) + count(MmCounter::kShmemPages);
-    sums.shmem_pages += count(MmCounter::kShmemPages);
-    sums.tables += count(MmCounter::kTables);
-  }
-  sums.ended = Positive(sums.faults.Ended()) + machine.fault_ledger().ended();
-  Add(sums.faults, machine.fault_ledger().exited());
-  return sums;
-}
-
-/// The counters that /proc/vmstat has under the same names.
-void AddVmstat(const MmSums& sums, const FrameAllocator& frames, v1::MachineStatistics& out) {
-  auto& vmstat = *out.mutable_vmstat();
-  const auto event = [&](AllocEvent which) { return Positive(frames.events().Sum(which)); };
-  vmstat["pgfault"] = sums.ended;
-  vmstat["nr_free_pages"] = out.free_frames();
-  vmstat["nr_anon_pages"] = sums.anon_pages;
-  vmstat["nr_mapped"] = sums.mapped_pages;
-  vmstat["nr_shmem"] = sums.shmem_pages;
-  vmstat["nr_page_table_pages"] = sums.tables;
-  vmstat["allocstall_normal"] = event(AllocEvent::kAllocstall);
-  vmstat["pgsteal_direct"] = event(AllocEvent::kDirectReclaimed);
 }
 
 /// Which class, and how it was taken by whom.
@@ -126,7 +85,6 @@ void ToProto(const MmUse& use, v1::MmStatistics& out) {
 
 void ToProto(MachineEntry& machine, v1::MachineStatistics& out) {
   const FrameAllocator& frames = machine.machine().frames();
-  const MmSums sums = SumsOf(machine);
   out.set_machine(MachineName(machine.id()));
   out.set_total_frames(frames.total_frames());
   out.set_free_frames(frames.free_frames());
@@ -140,8 +98,10 @@ void ToProto(MachineEntry& machine, v1::MachineStatistics& out) {
     event.set_event(static_cast<v1::AllocEvent>(i + 1));
     event.set_count(count);
   }
-  AddVmstat(sums, frames, out);
-  ToProto(sums.faults, *out.mutable_faults());
+  for (const VmStatValue& counter : VmStat(machine.machine())) {
+    (*out.mutable_vmstat())[std::string(counter.name)] = counter.value;
+  }
+  ToProto(machine.machine().FaultStatistics(), *out.mutable_faults());
 }
 
 void AddTo(const LockStatsSnapshot& stats, v1::GetLockStatisticsResponse& out) {

@@ -54,11 +54,11 @@ inline constexpr VmaFlags kSpecial = kIo | kDontExpand | kPfnMap | kMixedMap;
 /// Flags that do not keep VMAs from merging: the result has those of all parts (Linux: VM_STICKY).
 inline constexpr VmaFlags kSticky = kMaybeGuard;
 /// Every flag above.
-inline constexpr VmaFlags kAll =
-    kAccess | kShared | kMayRead | kMayWrite | kMayExec | kMayShare | kGrowsDown | kPfnMap |
-    kMaybeGuard | kLockedMask | kIo | kSeqRead | kRandRead | kDontCopy | kDontExpand | kAccount |
-    kNoReserve | kSync | kWipeOnFork | kDontDump | kMixedMap | kHugePage | kNoHugePage |
-    kMergeable | kDroppable | kSealed;
+inline constexpr VmaFlags kAll = kAccess | kShared | kMayRead | kMayWrite | kMayExec | kMayShare |
+                                 kGrowsDown | kPfnMap | kMaybeGuard | kLockedMask | kIo | kSeqRead |
+                                 kRandRead | kDontCopy | kDontExpand | kAccount | kNoReserve |
+                                 kSync | kWipeOnFork | kDontDump | kMixedMap | kHugePage |
+                                 kNoHugePage | kMergeable | kDroppable | kSealed;
 /// PROT_* bits equal these.
 static_assert(kRead == 1 && kWrite == 2 && kExec == 4);
 }  // namespace vma_flag
