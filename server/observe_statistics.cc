@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/sync/sync_clock.h"
+#include "server/fault_statistics.h"
 #include "server/names.h"
 #include "server/observe_service.h"
 #include "server/statistics_message.h"

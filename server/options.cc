@@ -110,6 +110,9 @@ void TakeGeometry(const v1::MmOptions& in, const Limits& limits, Taker& take, Mm
   if (in.has_mmap_base()) {
     out.mmap_base = VirtAddr(take.Take(in.mmap_base(), address("mmap_base", kPageSize)));
   }
+  if (in.has_start_stack()) {
+    out.start_stack = VirtAddr(take.Take(in.start_stack(), address("start_stack", 1)));
+  }
   if (in.has_start_brk()) {
     out.start_brk = VirtAddr(take.Take(in.start_brk(), address("start_brk", kPageSize)));
   }
@@ -212,6 +215,7 @@ void ToProto(const MmOptions& options, v1::MmOptions& out) {
   out.set_can_ipc_lock(options.can_ipc_lock);
   out.set_can_raw_io(options.can_raw_io);
   out.set_thp_alignment(options.thp_alignment);
+  out.set_start_stack(options.start_stack.value());
 }
 
 OrRefusal<AccessKind> ToCore(v1::AccessKind access, std::string_view field) {

@@ -18,8 +18,8 @@ import urllib.request
 
 import grpc
 
-from faultline.v1 import (attach_pb2, common_pb2, error_pb2, lab_pb2, lab_pb2_grpc, memory_pb2, memory_pb2_grpc,
-                          mm_pb2)
+from faultline.v1 import (attach_pb2, common_pb2, error_pb2, lab_pb2, lab_pb2_grpc, machine_pb2, machine_pb2_grpc,
+                          memory_pb2, memory_pb2_grpc, mm_pb2, observe_pb2, observe_pb2_grpc)
 from wire import health_pb2, health_pb2_grpc, reflection_pb2, reflection_pb2_grpc
 
 PATIENCE = 60
@@ -297,6 +297,59 @@ class AttachTest(ServerCase):
         for worker in workers:
             worker.join()
         self.assertEqual(completed, threads * [(count, [])])
+
+
+class MachineTest(ServerCase):
+    def test_a_machine_is_made_used_and_deleted_with_all_that_is_in_it(self):
+        machines = machine_pb2_grpc.MachineServiceStub(self.channel)
+        made = machines.CreateMachine(machine_pb2.CreateMachineRequest(
+            machine_id="m1", machine=machine_pb2.Machine(memory_bytes=1 << 20, cpus=2)), timeout=PATIENCE).machine
+        self.assertEqual((made.name, made.memory_bytes, made.cpus), ("machines/m1", 1 << 20, 2))
+        self.memory.CreateMm(memory_pb2.CreateMmRequest(parent=made.name), timeout=PATIENCE)
+        names = [each.name for each in
+                 machines.ListMachines(machine_pb2.ListMachinesRequest(), timeout=PATIENCE).machines]
+        self.assertEqual(names, [MACHINE, made.name])
+        delete = machine_pb2.DeleteMachineRequest(name=made.name)
+        code, detail = self.refusal(machines.DeleteMachine, delete)
+        self.assertEqual((code, detail.reason), (grpc.StatusCode.FAILED_PRECONDITION,
+                                                 error_pb2.ERROR_REASON_IN_USE))
+        delete.force = True
+        machines.DeleteMachine(delete, timeout=PATIENCE)
+        code, detail = self.refusal(machines.GetMachine, machine_pb2.GetMachineRequest(name=made.name))
+        self.assertEqual(detail.reason, error_pb2.ERROR_REASON_NOT_FOUND)
+
+    def test_the_server_says_which_build_it_is_and_what_it_allows(self):
+        machines = machine_pb2_grpc.MachineServiceStub(self.channel)
+        info = machines.GetServerInfo(machine_pb2.GetServerInfoRequest(), timeout=PATIENCE)
+        version = subprocess.run([os.environ["FAULTLINED"], "--version"], capture_output=True, text=True, check=True)
+        self.assertEqual(version.stdout, f"faultlined {info.build_id}\n")
+        self.assertEqual(info.limits.max_machines, 64)
+
+
+class ObserveTest(ServerCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.observe = observe_pb2_grpc.ObserveServiceStub(cls.channel)
+
+    def test_statistics_count_the_faults_of_an_mm(self):
+        mm = self.create_mm()
+        address = self.mmap(mm, 8 * PAGE)
+        for page in range(8):
+            self.memory.Fault(memory_pb2.FaultRequest(mm=mm, address=address + page * PAGE, access=WRITE),
+                              timeout=PATIENCE)
+        reply = self.observe.GetStatistics(observe_pb2.GetStatisticsRequest(name=mm), timeout=PATIENCE)
+        [statistics] = reply.statistics.mms
+        self.assertEqual(statistics.faults.ended, 8)
+
+    def test_maps_is_the_kernels_text(self):
+        mm = self.create_mm()
+        address = self.mmap(mm, 2 * PAGE)
+        reply = self.observe.ReadMaps(observe_pb2.ReadMapsRequest(
+            mm=mm, format=observe_pb2.MAPS_FORMAT_TEXT), timeout=PATIENCE)
+        start, rest = reply.text.decode().split("-", 1)
+        self.assertEqual((int(start, 16), int(rest.split()[0], 16), rest.split()[1]),
+                         (address, address + 2 * PAGE, "rw-p"))
 
 
 class LabTest(ServerCase):
