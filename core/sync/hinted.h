@@ -35,8 +35,6 @@ class Hinted {
   }
   Hinted& operator++() { return *this += 1; }
   Hinted& operator--() { return *this += T(-1); }
-  friend bool operator==(const Hinted& a, const Hinted& b) { return a.Get() == b.Get(); }
-  friend bool operator==(const Hinted& a, const T& b) { return a.Get() == b; }
 
  private:
   std::atomic<T> value_;

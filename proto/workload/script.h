@@ -31,7 +31,8 @@ struct ScriptIdentity {
   uint32_t thread = 0;  ///< among the actor's, from 0
   /// The numbers of the files that its workload made, in the order of Plan::files(); of those that
   /// each thread has, this thread's.
-  std::vector<uint64_t> files;
+  // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it to be left out at will
+  std::vector<uint64_t> files = {};
 };
 
 class Script {
