@@ -58,11 +58,11 @@ TEST_F(StatisticsTest, OfAMachineHaveTheFaultsOfMmsThatAreGone) {
   Fill(served_.MapPages(mm_, 2), 2);
   EXPECT_EQ(OfMachine().faults().ended(), 2u);
   EXPECT_EQ(OfMachine().vmstat().at("pgfault"), 2u);
-  EXPECT_EQ(OfMachine().vmstat().at("nr_anon_pages"), 2u);
+  EXPECT_EQ(OfMachine().vmstat().at("nr_page_table_pages"), 4u);
   ExitMm();
   EXPECT_EQ(OfMachine().faults().ended(), 2u);
   EXPECT_EQ(OfMachine().vmstat().at("pgfault"), 2u);
-  EXPECT_EQ(OfMachine().vmstat().at("nr_anon_pages"), 0u);
+  EXPECT_EQ(OfMachine().vmstat().at("nr_page_table_pages"), 0u);
   EXPECT_GT(OfMachine().free_frames(), 0u);
   EXPECT_LE(OfMachine().free_frames(), OfMachine().total_frames());
 }
