@@ -96,7 +96,7 @@ VmaScan::Look VmaScan::LookByLock(VirtAddr from, Use use) {
   return use(copy, Always) ? Look::kDone : Look::kContended;
 }
 
-VmaScan::Look VmaScan::LookByCopy(VirtAddr from, Use use) {
+VmaScan::Look VmaScan::LookByCopy(VirtAddr from, Use use) const {
   const RcuGuard section;
   const MapleTree::Entry entry = target_.tree.FindFrom(from.value());
   if (entry.value == nullptr) return Look::kNothingThere;

@@ -106,7 +106,7 @@ class VmaScan {
 
   [[nodiscard]] Result<bool> NextUnderMmapLock(VirtAddr from, Use use);
   [[nodiscard]] Look LookByLock(VirtAddr from, Use use);
-  [[nodiscard]] Look LookByCopy(VirtAddr from, Use use);
+  [[nodiscard]] Look LookByCopy(VirtAddr from, Use use) const;
   [[nodiscard]] std::optional<VirtAddr> AddressOfNext(VirtAddr from) const;
 
   Mm& mm_;

@@ -27,7 +27,7 @@ class Hinted {
   ~Hinted() = default;
 
   [[nodiscard]] constexpr T Get() const { return value_.load(std::memory_order_relaxed); }
-  constexpr explicit(false) operator T() const { return Get(); }
+  constexpr operator T() const { return Get(); }  // NOLINT(google-explicit-constructor): a hint
   void Set(T value) { value_.store(value, std::memory_order_relaxed); }
   Hinted& operator+=(T by) {
     Set(Get() + by);

@@ -204,6 +204,17 @@ StreamLoad::Fill FirstTouches(uint64_t begin, uint64_t bytes, uint32_t batch) {
   };
 }
 
+StreamLoad::Fill Faults(uint64_t begin, uint64_t bytes, uint32_t batch) {
+  return [=, next = begin](v1::OperationBatch& out) mutable -> uint64_t {
+    columns::BatchBuilder builder(out);
+    for (uint32_t i = 0; i < batch; ++i, next += kPage) {
+      if (next == begin + bytes) next = begin;
+      builder.Fault(v1::ACCESS_KIND_WRITE, {next});
+    }
+    return batch;
+  };
+}
+
 StreamLoad::Fill MapUnmap(uint64_t address, uint64_t bytes, uint32_t batch) {
   return [=](v1::OperationBatch& out) -> uint64_t {
     columns::BatchBuilder builder(out);

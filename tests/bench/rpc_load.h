@@ -4,8 +4,8 @@
 // to an end in a window of time, at what price in CPU.
 //
 // Streams are kept from window to window, as a client would; a window begins when all are at work.
-// Batches of faults are first touches: after some of them a stream gives its pages back with one
-// MADV_DONTNEED, which is not counted.
+// Where batches of faults are first touches, a stream gives its pages back after some of them with
+// one MADV_DONTNEED, which is not counted.
 #pragma once
 
 #include <atomic>
@@ -131,6 +131,9 @@ class StreamLoad final : public Load {
 /// Batches of write faults in ascending order over [`begin`, `begin` + `bytes`), and once around a
 /// batch that gives the pages back.
 [[nodiscard]] StreamLoad::Fill FirstTouches(uint64_t begin, uint64_t bytes, uint32_t batch);
+/// The same without giving back: but for the first time around, every page is there, and what is
+/// left of a fault is finding that out under the scheme's locks.
+[[nodiscard]] StreamLoad::Fill Faults(uint64_t begin, uint64_t bytes, uint32_t batch);
 /// Batches that map and unmap at one address: a mapper that touches nothing.
 [[nodiscard]] StreamLoad::Fill MapUnmap(uint64_t address, uint64_t bytes, uint32_t batch);
 

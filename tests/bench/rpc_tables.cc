@@ -104,15 +104,20 @@ Cell OneLoad(std::unique_ptr<Load> load) {
   return cell;
 }
 
-/// Streams that touch parts of one region for the first time.
-Cell Touchers(const ServerProcess& server, Side side, const RpcMm& mm, int streams,
-              StreamShape shape) {
+/// Whether faults find their pages absent, or there.
+enum class Pages : uint8_t { kAbsent, kPresent };
+
+/// Streams that fault in parts of one region, each in its own.
+Cell Faulters(const ServerProcess& server, Side side, const RpcMm& mm, int streams,
+              StreamShape shape, Pages pages) {
   Cell cell;
   cell.measured = static_cast<size_t>(streams);
   for (int i = 0; i < streams; ++i) {
     const uint64_t begin = mm.region() + static_cast<uint64_t>(i) * kPartBytes;
     cell.loads.push_back(std::make_unique<StreamLoad>(
-        server.target(), side, mm, shape.in_flight, FirstTouches(begin, kPartBytes, shape.batch)));
+        server.target(), side, mm, shape.in_flight,
+        pages == Pages::kAbsent ? FirstTouches(begin, kPartBytes, shape.batch)
+                                : Faults(begin, kPartBytes, shape.batch)));
   }
   return cell;
 }
@@ -177,8 +182,9 @@ void PrintSingleOperations(const ServerProcess& server, const RpcOptions& option
   std::vector<std::pair<size_t, size_t>> pairs;
   for (const uint32_t depth : in_flight) {
     const StreamShape shape{.batch = 1, .in_flight = depth};
-    const size_t empty = rounds.Add(Touchers(server, Side::kEmpty, mm, 1, shape));
-    const size_t fault = rounds.Add(Touchers(server, Side::kFaultline, mm, 1, shape));
+    const size_t empty = rounds.Add(Faulters(server, Side::kEmpty, mm, 1, shape, Pages::kAbsent));
+    const size_t fault =
+        rounds.Add(Faulters(server, Side::kFaultline, mm, 1, shape, Pages::kAbsent));
     pairs.emplace_back(fault, empty);
   }
   rounds.Run();
@@ -196,27 +202,36 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
   constexpr uint32_t kInFlight = 4;
   RpcRounds rounds(server, options);
   struct Row {
+    Pages pages;
     uint32_t batch;
     int streams;
     size_t empty;
     size_t fault;
   };
   std::vector<Row> rows;
-  for (const uint32_t batch : options.batches) {
-    for (const int streams : options.streams) {
-      const StreamShape shape{.batch = batch, .in_flight = kInFlight};
-      const size_t empty = rounds.Add(Touchers(server, Side::kEmpty, mm, streams, shape));
-      const size_t fault = rounds.Add(Touchers(server, Side::kFaultline, mm, streams, shape));
-      rows.push_back({.batch = batch, .streams = streams, .empty = empty, .fault = fault});
+  const auto add = [&](Pages pages, uint32_t batch, int streams) {
+    const StreamShape shape{.batch = batch, .in_flight = kInFlight};
+    const size_t empty = rounds.Add(Faulters(server, Side::kEmpty, mm, streams, shape, pages));
+    const size_t fault = rounds.Add(Faulters(server, Side::kFaultline, mm, streams, shape, pages));
+    rows.push_back(
+        {.pages = pages, .batch = batch, .streams = streams, .empty = empty, .fault = fault});
+  };
+  for (const Pages pages : {Pages::kAbsent, Pages::kPresent}) {
+    for (const uint32_t batch : options.batches) {
+      for (const int streams : options.streams) add(pages, batch, streams);
     }
   }
   rounds.Run();
-  report.Begin("batches",
-               "Batches of first touches (tag, rcu_restart, one VMA), 4 in flight; CPU per fault",
-               Compared({{"batch", "batch", 6}, {"streams", "streams", 8}}));
+  report.Begin(
+      "batches",
+      "Batches of write faults (tag, rcu_restart, one VMA), 4 in flight, on pages that are "
+      "absent (given back in between, which is not counted) or present; CPU per fault",
+      Compared({{"pages", "pages", -8}, {"batch", "batch", 6}, {"streams", "streams", 8}}));
   for (const Row& row : rows) {
     CompareRow(rounds, row.fault, row.empty,
-               {Number(static_cast<int>(row.batch)), Number(row.streams)}, report);
+               {Text(row.pages == Pages::kAbsent ? "absent" : "present"),
+                Number(static_cast<int>(row.batch)), Number(row.streams)},
+               report);
   }
   rounds.Note(report);
 }
@@ -229,6 +244,7 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
   RpcRounds rounds(server, options);
   struct Row {
     v1::Scheme scheme;
+    size_t present;
     size_t quiet;
     size_t far;
     size_t merging;
@@ -238,7 +254,7 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     const auto scheme = static_cast<v1::Scheme>(number);
     mms.push_back(std::make_unique<RpcMm>(server.target(), scheme, 2 * kPartBytes));
     const auto beside = [&, mm = mms.back().get()](uint64_t below) {
-      Cell cell = Touchers(server, Side::kFaultline, *mm, 2, kShape);
+      Cell cell = Faulters(server, Side::kFaultline, *mm, 2, kShape, Pages::kAbsent);
       if (below != 0) {
         cell.loads.push_back(
             std::make_unique<StreamLoad>(server.target(), Side::kFaultline, *mm, 2,
@@ -247,6 +263,8 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
       return rounds.Add(std::move(cell));
     };
     rows.push_back({.scheme = scheme,
+                    .present = rounds.Add(Faulters(server, Side::kFaultline, *mms.back(), 2, kShape,
+                                                   Pages::kPresent)),
                     .quiet = beside(0),
                     .far = beside(kFar),
                     .merging = beside(16 * uint64_t{4096})});
@@ -254,11 +272,13 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
   rounds.Run();
   report.Begin(
       "contention",
-      "Two streams with batches of 4096 first touches in one VMA, million faults/s: alone, "
-      "beside a stream that maps and unmaps far away, and one that does so where the VMA "
-      "merges; each by mmap_lock's",
+      "Two streams with batches of 4096 write faults in one VMA, million faults/s: on pages "
+      "that are present, on absent ones, on such beside a stream that maps and unmaps far "
+      "away, and beside one that does so where the VMA merges; each by mmap_lock's",
       {{"scheme", "scheme", -13},
-       {"alone", "alone", 8},
+       {"present", "present", 8},
+       {"present_ratio", "ratio", 7},
+       {"alone", "absent", 8},
        {"alone_ratio", "ratio", 7},
        {"far", "far", 8},
        {"far_ratio", "ratio", 7},
@@ -268,9 +288,11 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     return Number(rounds.Of(cell, &RpcWindow::rate).median * 1e-6, 2);
   };
   for (const Row& row : rows) {
-    report.Row({Text(NameOf(row.scheme)), millions(row.quiet),
-                Number(rounds.Ratio(row.quiet, rows.front().quiet).median, 2), millions(row.far),
-                Number(rounds.Ratio(row.far, rows.front().far).median, 2), millions(row.merging),
+    report.Row({Text(NameOf(row.scheme)), millions(row.present),
+                Number(rounds.Ratio(row.present, rows.front().present).median, 2),
+                millions(row.quiet), Number(rounds.Ratio(row.quiet, rows.front().quiet).median, 2),
+                millions(row.far), Number(rounds.Ratio(row.far, rows.front().far).median, 2),
+                millions(row.merging),
                 Number(rounds.Ratio(row.merging, rows.front().merging).median, 2)});
   }
   rounds.Note(report);
