@@ -102,16 +102,16 @@ class ProcLockTest : public testing::TestWithParam<Case> {
 
   MmWorld world_;
   Mm& mm_ = world_.NewMm({.fault = DefaultsOf(Scheme())});
-  const std::string kMaps = "0-560 600-604 700-704";
-  const std::string kRss = "2 1 0 ";
+  const std::string maps_ = "0-560 600-604 700-704";
+  const std::string rss_ = "2 1 0 ";
 };
 
 TEST_P(ProcLockTest, MapsWaitForNoWriterElsewhereUnlessTheyTakeMmapLock) {
-  Read([&] { return Maps(); }, kMaps, !GetsBy());
+  Read([&] { return Maps(); }, maps_, !GetsBy());
 }
 
 TEST_P(ProcLockTest, SmapsWaitForNoWriterElsewhereUnlessTheyTakeMmapLock) {
-  Read([&] { return Rss(); }, kRss, !GetsBy());
+  Read([&] { return Rss(); }, rss_, !GetsBy());
 }
 
 TEST_P(ProcLockTest, QuestionsWaitForNoWriterElsewhereUnlessTheyTakeMmapLock) {
@@ -119,17 +119,17 @@ TEST_P(ProcLockTest, QuestionsWaitForNoWriterElsewhereUnlessTheyTakeMmapLock) {
 }
 
 TEST_P(ProcLockTest, AVmaThatIsBeingChangedIsWaitedForInEveryMode) {
-  Read([&] { return Maps(); }, kMaps, true, /*marked=*/600);
-  Read([&] { return Rss(); }, kRss, true, /*marked=*/0);
+  Read([&] { return Maps(); }, maps_, true, /*marked=*/600);
+  Read([&] { return Rss(); }, rss_, true, /*marked=*/0);
 }
 
 TEST_P(ProcLockTest, MapsHoldOneVmaAtATime) {
-  EXPECT_EQ(Count([&] { EXPECT_EQ(Maps(), kMaps); }), Expected(1, 3));
+  EXPECT_EQ(Count([&] { EXPECT_EQ(Maps(), maps_); }), Expected(1, 3));
 }
 
 TEST_P(ProcLockTest, SmapsHoldAVmaForOnePteTableAtATime) {
   // A look at each VMA, and one for each PTE table or what is left without one.
-  EXPECT_EQ(Count([&] { EXPECT_EQ(Rss(), kRss); }), Expected(1, 3 + 2 + 1 + 1));
+  EXPECT_EQ(Count([&] { EXPECT_EQ(Rss(), rss_); }), Expected(1, 3 + 2 + 1 + 1));
 }
 
 TEST_P(ProcLockTest, TheRollupHoldsAVmaForOnePteTableAtATime) {
