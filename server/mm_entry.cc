@@ -3,6 +3,7 @@
 // Uses and ends of mms; see mm_entry.h.
 #include "server/mm_entry.h"
 
+#include "core/sync/rcu.h"
 #include "server/machine_entry.h"
 #include "server/names.h"
 
@@ -98,6 +99,9 @@ void MmEntry::TearDown() {
     gone_ = true;
     when_gone.swap(when_gone_);
   }
+  // Page tables are free when RCU's callbacks have run, and whoever waits was promised that they
+  // are.
+  if (!when_gone.empty()) Rcu::Barrier();
   for (const auto& done : when_gone) done();
 }
 

@@ -17,6 +17,7 @@
 
 #include "core/base/check.h"
 #include "core/mm/abi.h"
+#include "core/sync/rcu.h"
 
 namespace faultline::server::testing {
 namespace {
@@ -128,6 +129,7 @@ MachineEntry& Served::default_machine() {
 }
 
 std::string Served::State() {
+  Rcu::Barrier();  // page tables become free in its callbacks
   MachineEntry& machine = default_machine();
   std::string state = absl::StrCat("free frames ", machine.machine().frames().free_frames(),
                                    ", threads ", registry().thread_count(), "\n");
