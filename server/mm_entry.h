@@ -9,7 +9,8 @@
 //
 // Holders. An mm that exits with its threads has a count of what keeps it: attached threads, and
 // the streams that forked it. The last to go exits it.
-// Guarantee: when WhenGone's callback is called, the mm's frames are free.
+// Guarantee: when the callback of Exit or WhenGone is called, the mm's frames are free; if it had
+// gone before the call, but for page tables that still wait for their grace period.
 #pragma once
 
 #include <atomic>
