@@ -197,10 +197,26 @@ void Script::StartTouch(const PlannedStep& step) {
   touches_.kind = step.kind;
   touches_.step = Step::kTouch;
   touches_.base = Slot::kNone;
-  if (!step.resume) return;
-  uint64_t& cursor = cursors_[step.cursor];
-  touches_.position = cursor;
-  cursor = (cursor + touches_.left % touches_.positions) % touches_.positions;
+  touches_.lap = 0;
+  if (step.order == v1::PAGE_ORDER_RANDOM) touches_.random = random_.Split();
+  if (step.resume) {
+    Resume(cursors_[step.cursor]);
+  } else if (step.order == v1::PAGE_ORDER_SHUFFLED) {
+    touches_.orders = random_.Next();
+  }
+  if (step.order == v1::PAGE_ORDER_SHUFFLED) ShuffleLap();
+}
+
+/// Goes on at the cursor, and moves it behind the step at once: what becomes of the step's
+/// operations makes no difference to the next round.
+void Script::Resume(Cursor& cursor) {
+  if (!cursor.orders) cursor.orders = random_.Next();
+  touches_.orders = *cursor.orders;
+  touches_.position = cursor.position;
+  touches_.lap = cursor.lap;
+  const uint64_t end = cursor.position + touches_.left % touches_.positions;
+  cursor.position = end % touches_.positions;
+  cursor.lap += touches_.left / touches_.positions + end / touches_.positions;
 }
 
 void Script::NextTouch(Operation& op) {
@@ -215,12 +231,22 @@ void Script::NextTouch(Operation& op) {
 }
 
 uint64_t Script::NextPosition() {
-  if (touches_.order == v1::PAGE_ORDER_RANDOM) return random_.Below(touches_.positions);
+  if (touches_.order == v1::PAGE_ORDER_RANDOM) return touches_.random.Below(touches_.positions);
+  const bool shuffled = touches_.order == v1::PAGE_ORDER_SHUFFLED;
   const uint64_t position = touches_.position;
-  touches_.position = position + 1 == touches_.positions ? 0 : position + 1;
-  if (touches_.order != v1::PAGE_ORDER_SHUFFLED) return position;
-  if (position == 0) touches_.permutation = Permutation(touches_.positions, random_);
-  return touches_.permutation.At(position);
+  const uint64_t page = shuffled ? touches_.permutation.At(position) : position;
+  touches_.position = position + 1;
+  if (touches_.position == touches_.positions) {
+    touches_.position = 0;
+    ++touches_.lap;
+    if (shuffled) ShuffleLap();
+  }
+  return page;
+}
+
+void Script::ShuffleLap() {
+  Random random(touches_.orders + touches_.lap);
+  touches_.permutation = Permutation(touches_.positions, random);
 }
 
 void Script::Map(const PlannedStep& step, Operation& op) {

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "faultline/v1/attach.pb.h"
@@ -87,7 +88,16 @@ class Script {
     v1::OperationKind kind = v1::OPERATION_KIND_TOUCH_READ;
     v1::Step::StepCase step = v1::Step::kTouch;
     Slot base = Slot::kNone;
-    Permutation permutation;
+    Random random{0};     ///< of this step alone, so that leaving its rest out changes no other
+    uint64_t orders = 0;  ///< what the shuffled orders of all laps are made from
+    uint64_t lap = 0;
+    Permutation permutation;  ///< of this lap
+  };
+  /// Where a touch that resumes goes on.
+  struct Cursor {
+    uint64_t position = 0;
+    uint64_t lap = 0;
+    std::optional<uint64_t> orders;  ///< from its first round on
   };
   struct Range {
     uint64_t address;
@@ -99,8 +109,10 @@ class Script {
   void Enter(const PlannedStep& step);
   void StartStep(const PlannedStep& step, Operation& op);
   void StartTouch(const PlannedStep& step);
+  void Resume(Cursor& cursor);
   void NextTouch(Operation& op);
   [[nodiscard]] uint64_t NextPosition();
+  void ShuffleLap();
   void Map(const PlannedStep& step, Operation& op);
   void Unmap(const PlannedStep& step, Operation& op);
   void Remap(const PlannedStep& step, Operation& op) const;
@@ -117,8 +129,7 @@ class Script {
   const std::vector<uint64_t> files_;
   const std::vector<uint64_t> addresses_;
   Random random_;
-  /// Where touches that resume go on, by PlannedStep::cursor.
-  std::vector<uint64_t> cursors_;
+  std::vector<Cursor> cursors_;  ///< by PlannedStep::cursor
   std::array<Frame, kMaxFrames> frames_;
   uint32_t depth_ = 0;
   /// The setup has a brk of its own to begin with.

@@ -432,10 +432,11 @@ class DrainTest(unittest.TestCase):
         self.memory = memory_pb2_grpc.MemoryServiceStub(self.server.channel)
 
     def pause_for_an_hour(self):
-        """A thread in the middle of a batch."""
+        """A thread in the middle of a batch. Both stay attached: grpcio cancels a call whose object is gone."""
         mm = self.memory.CreateMm(memory_pb2.CreateMmRequest(parent=MACHINE), timeout=PATIENCE).mm.name
         pauses = Thread(self.memory, mm=mm, progress_group="g", progress_number=1)
         waits = Thread(self.memory, mm=mm, progress_group="g", progress_number=2)
+        self.attached = [pauses, waits]
         pauses.requests.put(attach_pb2.AttachRequest(batch=attach_pb2.OperationBatch(
             operations=2, kinds=[attach_pb2.OPERATION_KIND_MUNLOCKALL, attach_pb2.OPERATION_KIND_PAUSE],
             lengths=[0, 3600 * 10**9])))

@@ -104,7 +104,8 @@ RC_GTEST_PROP(ScriptPropertyTest, WhatIsRandomDoesNotDependOnWhetherForksSucceed
     int depth = 0;
     for (int round = 0; round < 2; ++round) {
       script.Begin(Script::Part::kLoop);
-      for (Operation op; script.Next(op);) {
+      // A fresh one each time: what an operation does not use would be left from the one before.
+      for (Operation op; script.Next(op); op = {}) {
         if (op.action == Action::kChildEnd) {
           --depth;
         } else if (op.action == Action::kFork && !forks_succeed) {
@@ -228,6 +229,48 @@ TEST(ScriptTouchTest, ShufflesAnewEachTimeAndTakesEachPageOnce) {
   EXPECT_EQ(std::set(first.begin(), first.end()).size(), 16);
   EXPECT_EQ(std::set(second.begin(), second.end()).size(), 16);
   EXPECT_NE(first, second);
+}
+
+TEST(ScriptTouchTest, ResumesItsOwnShuffleBesideAnotherOne) {
+  // The second round once went on in the order of the step before it, which is one of fewer pages.
+  const Plan plan(Looping(R"(loop {
+                    touch { span { region: "shared" length: 12288 } order: PAGE_ORDER_SHUFFLED }
+                  }
+                  loop {
+                    touch {
+                      span { region: "shared" } pages: 4 order: PAGE_ORDER_SHUFFLED resume: true
+                    }
+                  })"),
+                  1);
+  Script script(plan, {.seed = 3});
+  for (int lap = 0; lap < 3; ++lap) {
+    std::set<uint64_t> pages;
+    for (int round = 0; round < 4; ++round) {
+      const std::vector<uint64_t> touched = PagesOf(OperationsOf(script, Script::Part::kLoop));
+      pages.insert(touched.begin() + 3, touched.end());
+    }
+    EXPECT_EQ(pages.size(), 16) << "lap " << lap;
+  }
+}
+
+TEST(ScriptTouchTest, WhatIsLeftOutOfAStepDoesNotChangeTheNext) {
+  for (const std::string order : {"RANDOM", "SHUFFLED", "SHUFFLED resume: true"}) {
+    const Plan plan(
+        Looping(R"(loop { touch { span { region: "shared" } pages: 7 order: PAGE_ORDER_)" + order +
+                " } }"),
+        1);
+    const auto third_round = [&plan](bool skip) {
+      Script script(plan, {.seed = 3});
+      for (int round = 0; round < 2; ++round) {
+        script.Begin(Script::Part::kLoop);
+        for (Operation op; script.Next(op);) {
+          if (skip) script.SkipStep();
+        }
+      }
+      return PagesOf(OperationsOf(script, Script::Part::kLoop));
+    };
+    EXPECT_EQ(third_round(true), third_round(false)) << order;
+  }
 }
 
 TEST(ScriptTouchTest, RandomPagesDifferBetweenThreadsAndSeeds) {
