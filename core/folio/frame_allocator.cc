@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Handing out single frames and taking them back; see frame_allocator.h. The per-CPU lists follow
-// Linux's (rmqueue_pcplist, free_unref_page, drain_all_pages), with the zone lock outside of a
+// Linux's (rmqueue_pcplist, free_unref_folios, drain_all_pages), with the zone lock outside of a
 // list's lock, where Linux has it inside: only so can an allocation that finds the buddy empty
 // collect what is on all lists before it says ENOMEM.
 //
@@ -10,9 +10,11 @@
 #include "core/folio/frame_allocator.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -118,7 +120,7 @@ Result<Folio*> FrameAllocator::TryAllocate(FrameUse use, const Mark& mark, Sourc
     return nullptr;
   MM_DCHECK(IsClean(*folio));
   if (!memory_.Attach(*folio, use, where).ok()) [[unlikely]] {
-    GiveFrame(list, *folio);
+    GiveFrames(list, {&folio, 1});
     return Errno::kEnomem;
   }
   folio->use_ = use;
@@ -191,27 +193,41 @@ void FrameAllocator::DrainAllLocked() {
 
 // -- Freeing --------------------------------------------------------------------------------------
 
-/// The last reference is gone: nobody else can reach the frame.
-void FrameAllocator::Free(Folio& folio, SourceLoc where) {
-  MM_DCHECK(folio.use_ != FrameUse::kFree && folio.use_ != FrameUse::kReserved);
-  MM_DCHECK_EQ(folio.mapcount_.Peek(), 0);
-  CpuList& list = LocalList();
-  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
-  memory_.Detach(folio, where);
-  folio.use_ = FrameUse::kFree;
-  GiveFrame(list, folio);
+void FrameAllocator::PutAll(std::span<Folio* const> folios, SourceLoc where) {
+  std::array<Folio*, 32> last{};
+  uint32_t count = 0;
+  for (Folio* const folio : folios) {
+    if (folio->DropReferences(1)) last[count++] = folio;
+    if (count == last.size()) Free({last.data(), std::exchange(count, 0)}, where);
+  }
+  if (count != 0) Free({last.data(), count}, where);
 }
 
-void FrameAllocator::GiveFrame(CpuList& list, Folio& folio) {
+/// The last references are gone: nobody else can reach the frames.
+void FrameAllocator::Free(std::span<Folio* const> folios, SourceLoc where) {
+  CpuList& list = LocalList();
+  const AtomicStep step(LockDetail::kAll, OpKind::kRmw, &list, where);
+  for (Folio* const folio : folios) {
+    MM_DCHECK(folio->use_ != FrameUse::kFree && folio->use_ != FrameUse::kReserved);
+    MM_DCHECK_EQ(folio->mapcount_.Peek(), 0);
+    memory_.Detach(*folio, where);
+    folio->use_ = FrameUse::kFree;
+  }
+  GiveFrames(list, folios);
+}
+
+void FrameAllocator::GiveFrames(CpuList& list, std::span<Folio* const> frames) {
   for (;;) {
     {
       const LockGuard guard(list.lock);
-      if (list.count < high_) [[likely]] {
-        list.frames[list.count++] = &folio;
-        ++list.freed;
-        return;
-      }
+      const auto fit = std::min(static_cast<uint32_t>(frames.size()), high_ - list.count);
+      std::copy_n(frames.begin(), fit, list.frames.begin() + list.count);
+      list.count += fit;
+      list.freed += fit;
+      frames = frames.subspan(fit);
     }
+    if (frames.empty()) [[likely]]
+      return;
     DrainOldest(list);
   }
 }
@@ -240,11 +256,27 @@ void FrameAllocator::DrainLocal(SourceLoc where) {
   PublishFreeLocked();
 }
 
-/// Moves the lowest `frames` of the stack to the buddy.
+/// Moves the lowest `frames` of the stack to the buddy. What was allocated in one piece and freed
+/// in order lies there in order, and goes in one piece: that joins it without a look at each frame.
 void FrameAllocator::GiveToBuddyLocked(CpuList& list, uint32_t frames) {
-  for (uint32_t i = 0; i < frames; ++i) buddy_.GiveLocked(*list.frames[i], 0);
+  for (uint32_t given = 0; given < frames;) {
+    Folio& first = *list.frames[given];
+    const uint32_t order = OrderOfBlock(&list.frames[given], frames - given);
+    buddy_.GiveLocked(first, order);
+    given += 1u << order;
+  }
   std::move(list.frames.begin() + frames, list.frames.begin() + list.count, list.frames.begin());
   list.count -= frames;
+}
+
+/// The order of the largest block that the frames begin with.
+uint32_t FrameAllocator::OrderOfBlock(Folio* const* frames, uint32_t count) const {
+  const auto alignment =
+      static_cast<uint32_t>(std::countr_zero(static_cast<uint64_t>(frames[0] - folios_)));
+  const uint32_t most = std::min(count, 1u << std::min(alignment, Buddy::kMaxOrder));
+  uint32_t length = 1;
+  while (length < most && frames[length] == frames[0] + length) ++length;
+  return static_cast<uint32_t>(std::bit_width(length)) - 1;
 }
 
 /// Tells the readers of watermarks what is in the buddy now.

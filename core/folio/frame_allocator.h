@@ -25,6 +25,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include <absl/base/thread_annotations.h>
 
@@ -89,8 +90,11 @@ class FrameAllocator {
   uint64_t Reclaim(Gfp gfp);
   /// Drops one reference, or several; frees the frame with the last one. Any context.
   void Put(Folio& folio, uint32_t references = 1, SourceLoc where = SourceLoc::Current()) {
-    if (folio.DropReferences(references)) Free(folio, where);
+    Folio* const last = &folio;
+    if (folio.DropReferences(references)) Free({&last, 1}, where);
   }
+  /// Drops one reference of each; cheaper than Put for each (Linux: folios_put). Any context.
+  void PutAll(std::span<Folio* const> folios, SourceLoc where = SourceLoc::Current());
 
   [[nodiscard]] Folio& FolioOf(Pfn pfn) { return folios_[pfn.value()]; }
   [[nodiscard]] Pfn PfnOf(const Folio& folio) const {
@@ -237,11 +241,12 @@ class FrameAllocator {
   [[nodiscard]] Folio* RefillLocked(CpuList& list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
   void DrainAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
 
-  void Free(Folio& folio, SourceLoc where);
-  void GiveFrame(CpuList& list, Folio& folio);
+  void Free(std::span<Folio* const> folios, SourceLoc where);
+  void GiveFrames(CpuList& list, std::span<Folio* const> frames);
   FAULTLINE_NOINLINE void DrainOldest(CpuList& list);
   void GiveToBuddyLocked(CpuList& list, uint32_t frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock(), list.lock);
+  [[nodiscard]] uint32_t OrderOfBlock(Folio* const* frames, uint32_t count) const;
 
   void PublishFreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(buddy_.lock());
   [[nodiscard]] bool HasMarks() const { return min_mark_.Load(kRelaxed) != 0; }  // relaxed: a hint

@@ -110,11 +110,11 @@ void TlbGather::Finish() {
 }
 
 void TlbGather::PutFolios() {
-  for (uint32_t i = 0; i < inline_count_; ++i) frames_.Put(*inline_folios_[i]);
+  frames_.PutAll({inline_folios_.data(), inline_count_});
   inline_count_ = 0;
   full_ = false;
   for (FolioBatch* batch = batches_; batch != nullptr; batch = batch->next) {
-    for (uint32_t i = 0; i < batch->count; ++i) frames_.Put(*batch->folios[i]);
+    frames_.PutAll({batch->folios.data(), batch->count});
   }
 }
 

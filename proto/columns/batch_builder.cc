@@ -45,6 +45,7 @@ void BatchBuilder::Start(std::uint64_t batch_id) {
   batch_.set_batch_id(batch_id);
   kinds_ = Column::kOneForAll;
   lengths_ = Column::kOneForAll;
+  run_ = false;
 }
 
 std::uint32_t BatchBuilder::Fault(v1::AccessKind access, Place where) {
@@ -158,14 +159,28 @@ std::uint32_t BatchBuilder::Add1(v1::OperationKind kind, Place where, std::uint6
   return Add(kind, where, length);
 }
 
+/// Most batches are one long run: then an address is all that an operation costs.
 std::uint32_t BatchBuilder::Add(v1::OperationKind kind, Place where, std::uint64_t length) {
+  const std::uint32_t before = batch_.operations();
+  if (run_ && kind == run_kind_ && length == run_length_ && where.base == 0) [[likely]] {
+    batch_.mutable_addresses()->Add(where.address);
+  } else {
+    AddToAllColumns(kind, where, length);
+  }
+  batch_.set_operations(before + 1);
+  return before;
+}
+
+void BatchBuilder::AddToAllColumns(v1::OperationKind kind, Place where, std::uint64_t length) {
   const std::uint32_t before = batch_.operations();
   AddKind(kind, before);
   AppendUnlessZero(*batch_.mutable_addresses(), where.address, before);
   AddLength(length, before);
   AppendUnlessZero(*batch_.mutable_bases(), where.base, before);
-  batch_.set_operations(before + 1);
-  return before;
+  run_ = kinds_ == Column::kOneForAll && lengths_ == Column::kOneForAll &&
+         !batch_.addresses().empty() && batch_.bases().empty();
+  run_kind_ = kind;
+  run_length_ = length;
 }
 
 void BatchBuilder::AddKind(v1::OperationKind kind, std::uint32_t before) {

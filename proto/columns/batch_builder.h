@@ -95,6 +95,7 @@ class BatchBuilder {
   std::uint32_t Add(v1::OperationKind kind, Place where, std::uint64_t length);
   std::uint32_t Add1(v1::OperationKind kind, Place where, std::uint64_t length,
                      std::uint64_t argument);
+  void AddToAllColumns(v1::OperationKind kind, Place where, std::uint64_t length);
   void AddKind(v1::OperationKind kind, std::uint32_t before);
   void AddLength(std::uint64_t length, std::uint32_t before);
 
@@ -104,6 +105,10 @@ class BatchBuilder {
   v1::OperationBatch& batch_;
   Column kinds_ = Column::kOneForAll;
   Column lengths_ = Column::kOneForAll;
+  /// Whether all so far are of one kind and length, and only their addresses are a column.
+  bool run_ = false;
+  v1::OperationKind run_kind_ = v1::OPERATION_KIND_UNSPECIFIED;
+  std::uint64_t run_length_ = 0;
 };
 
 }  // namespace faultline::columns

@@ -4,8 +4,10 @@
 // each of the three modes of reading; see rpc_tables.h.
 //
 // The victims are two streams: one touches pages for the first time, one maps and unmaps. Their mm
-// has a thousand VMAs with pages, so that a reading takes long enough to be in the way. Latencies
-// are the server's own, operation by operation: transport is not in them.
+// has a GiB of pages, so that a reading takes long enough to be in the way. They think between two
+// operations: without that a victim that is held up for a millisecond would make a thousand
+// operations before it is held up again, and no percentile would show it. Latencies are the
+// server's own, operation by operation: neither transport nor thinking is in them.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -27,11 +29,14 @@ namespace faultline::bench {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr int kVmas = 1000;
-constexpr uint64_t kVmaBytes = 16 * kPage;
+constexpr int kVmas = 16;
+constexpr uint64_t kVmaBytes = uint64_t{64} << 20;
 constexpr uint64_t kTouched = uint64_t{4} << 20;
-constexpr uint32_t kBatch = 256;
+constexpr uint64_t kMappedBytes = 16 * kPage;
+constexpr uint32_t kBatch = 64;
+constexpr uint64_t kThinkNs = 20'000;
 constexpr uint64_t kAnonymousFixed = 0x32;  // MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
+constexpr uint64_t kDontNeed = 4;           // MADV_DONTNEED
 
 /// Reads smaps from beginning to end, again and again.
 class ObserverLoad final : public Load {
@@ -67,8 +72,9 @@ class ObserverLoad final : public Load {
 /// Latencies of a window, of operations that a victim made.
 class Latencies {
  public:
+  /// Every other operation is one of thinking.
   void Add(const v1::OperationResults& results) {
-    ns_.insert(ns_.end(), results.latencies_ns().begin(), results.latencies_ns().end());
+    for (int i = 0; i < results.latencies_ns_size(); i += 2) ns_.push_back(results.latencies_ns(i));
   }
   /// In microseconds; empties it.
   [[nodiscard]] std::pair<double, double> TakeP50AndP99() {
@@ -87,16 +93,43 @@ class Latencies {
   std::vector<uint64_t> ns_;
 };
 
+/// First touches of one page after the other; then they are all given back, untimed.
+StreamLoad::Fill Touching(uint64_t begin, uint64_t bytes) {
+  return [=, next = begin](v1::OperationBatch& batch) mutable -> uint64_t {
+    columns::BatchBuilder builder(batch);
+    if (next == begin + bytes) {
+      builder.Madvise({begin}, bytes, kDontNeed);
+      next = begin;
+      return 0;
+    }
+    for (uint32_t i = 0; i < kBatch; ++i, next += kPage) {
+      builder.Fault(v1::ACCESS_KIND_WRITE, {next});
+      builder.Pause(kThinkNs);
+    }
+    batch.set_with_latencies(true);
+    return kBatch;
+  };
+}
+
+StreamLoad::Fill Mapping(uint64_t address) {
+  return [=](v1::OperationBatch& batch) -> uint64_t {
+    columns::BatchBuilder builder(batch);
+    for (uint32_t i = 0; i < kBatch; i += 2) {
+      builder.Mmap({address}, kMappedBytes, {.prot = 3, .flags = kAnonymousFixed});
+      builder.Pause(kThinkNs);
+      builder.Munmap({address}, kMappedBytes);
+      builder.Pause(kThinkNs);
+    }
+    batch.set_with_latencies(true);
+    return kBatch;
+  };
+}
+
 /// A stream whose operations are timed one by one.
 std::unique_ptr<StreamLoad> Victim(const ServerProcess& server, const RpcMm& mm,
                                    StreamLoad::Fill fill, Latencies& latencies) {
-  auto timed = [fill = std::move(fill)](v1::OperationBatch& batch) {
-    const uint64_t counted = fill(batch);
-    batch.set_with_latencies(counted != 0);  // not of giving back
-    return counted;
-  };
   return std::make_unique<StreamLoad>(
-      server.target(), Side::kFaultline, mm, 2, std::move(timed),
+      server.target(), Side::kFaultline, mm, 2, std::move(fill),
       [&latencies](const v1::OperationResults& results) { latencies.Add(results); });
 }
 
@@ -135,9 +168,8 @@ void MeasureScheme(const ServerProcess& server, v1::Scheme scheme, const RpcOpti
   AddVmas(server, mm);
   Latencies faults;
   Latencies maps;
-  const auto faulter = Victim(server, mm, FirstTouches(mm.region(), kTouched, kBatch), faults);
-  const auto mapper =
-      Victim(server, mm, MapUnmap(mm.region() - (uint64_t{1} << 40), kVmaBytes, kBatch), maps);
+  const auto faulter = Victim(server, mm, Touching(mm.region(), kTouched), faults);
+  const auto mapper = Victim(server, mm, Mapping(mm.region() - (uint64_t{1} << 40)), maps);
   std::array<Figures, kCells.size()> figures;
   for (int round = 0; round < options.rounds; ++round) {
     for (size_t i = 0; i < kCells.size(); ++i) {
@@ -173,18 +205,19 @@ void MeasureScheme(const ServerProcess& server, v1::Scheme scheme, const RpcOpti
 }  // namespace
 
 void PrintObservers(const ServerProcess& server, const RpcOptions& options, Report& report) {
-  report.Begin(
-      "observers",
-      absl::StrFormat("A reader of smaps beside a faulter and a mapper, mm of %d VMAs with "
-                      "%d pages each; us of the victims' operations (E19)",
-                      kVmas, static_cast<int>(kVmaBytes / kPage)),
-      {{"scheme", "scheme", -13},
-       {"observer", "observer", -11},
-       {"fault_p50_us", "fault p50", 10},
-       {"fault_p99_us", "fault p99", 10},
-       {"map_p50_us", "map p50", 10},
-       {"map_p99_us", "map p99", 10},
-       {"readings_per_s", "smaps/s", 8}});
+  report.Begin("observers",
+               absl::StrFormat(
+                   "A reader of smaps beside a faulter and a mapper, mm of %d VMAs with "
+                   "%d pages each; us of operations whose victims think for %d us between two "
+                   "(E19)",
+                   kVmas, static_cast<int>(kVmaBytes / kPage), static_cast<int>(kThinkNs / 1000)),
+               {{"scheme", "scheme", -13},
+                {"observer", "observer", -11},
+                {"fault_p50_us", "fault p50", 10},
+                {"fault_p99_us", "fault p99", 10},
+                {"map_p50_us", "map p50", 10},
+                {"map_p99_us", "map p99", 10},
+                {"readings_per_s", "smaps/s", 8}});
   for (const v1::Scheme scheme :
        {v1::SCHEME_MMAP_LOCK, v1::SCHEME_VMA_REFCNT, v1::SCHEME_RCU_RESTART}) {
     MeasureScheme(server, scheme, options, report);
