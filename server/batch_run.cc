@@ -23,33 +23,6 @@ using columns::Outcome;
 /// How long a range may be that is touched without the right to wait.
 constexpr uint64_t kMostBytesAtOnce = 64 * kPageSize;
 
-/// What is asked of an access of that kind, if it is a fault.
-std::optional<FaultRequest> FaultOf(v1::OperationKind kind) {
-  switch (kind) {
-    case v1::OPERATION_KIND_FAULT_READ:
-      return FaultRequest{.addr = VirtAddr(0), .access = AccessKind::kRead};
-    case v1::OPERATION_KIND_FAULT_WRITE:
-      return FaultRequest{.addr = VirtAddr(0), .access = AccessKind::kWrite};
-    case v1::OPERATION_KIND_FAULT_EXEC:
-      return FaultRequest{.addr = VirtAddr(0), .access = AccessKind::kExec};
-    case v1::OPERATION_KIND_FAULT_READ_KERNEL:
-      return FaultRequest{
-          .addr = VirtAddr(0), .access = AccessKind::kRead, .mode = FaultMode::kKernel};
-    case v1::OPERATION_KIND_FAULT_WRITE_KERNEL:
-      return FaultRequest{
-          .addr = VirtAddr(0), .access = AccessKind::kWrite, .mode = FaultMode::kKernel};
-    default:
-      return {};
-  }
-}
-
-Outcome OutcomeOf(const AccessOutcome& access) {
-  return Outcome::Access(static_cast<uint32_t>(access.signal), static_cast<uint32_t>(access.code));
-}
-Outcome OutcomeOf(const Result<void>& result) {
-  return result.ok() ? Outcome() : Outcome::Error(ToProto(result.error()));
-}
-
 /// As long as a client asks, but no longer than the clock can tell.
 absl::Duration Nanoseconds(uint64_t ns) {
   constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
@@ -113,7 +86,7 @@ BatchRun::Stop BatchRun::RunAny(Patience patience) {
 }
 
 BatchRun::Stop BatchRun::RunOne(Patience patience) {
-  const Operation operation = taken_ ? *taken_ : Take();
+  const ReadyOperation operation = taken_ ? *taken_ : Take();
   const uint32_t base = reader_.base(next_);
   if (base != 0 && !writer_.outcome(base - 1).ok()) {
     writer_.SetOutcome(next_, Outcome::Skipped());
@@ -122,7 +95,7 @@ BatchRun::Stop BatchRun::RunOne(Patience patience) {
   const FaultEventRing* const events = CurrentTask().fault_events;
   const uint64_t faults_before = batch_.with_rungs() ? events->written() : 0;
   const uint64_t begin = batch_.with_latencies() ? SyncClockNs() : 0;
-  const End end = CarryOut(operation, patience);
+  const OperationEnd end = CarryOut(operation, patience);
   if (end.would_wait) {
     taken_ = operation;
     return Stop::kWouldWait;
@@ -137,7 +110,7 @@ BatchRun::Stop BatchRun::RunOne(Patience patience) {
   return Stop::kEnded;
 }
 
-BatchRun::Operation BatchRun::Take() {
+ReadyOperation BatchRun::Take() {
   const v1::OperationKind kind = reader_.kind(next_);
   uint64_t address = reader_.address(next_);
   if (const uint32_t base = reader_.base(next_); base != 0) address += writer_.value(base - 1);
@@ -158,138 +131,37 @@ bool BatchRun::EndsAfter(bool failed) {
   return true;
 }
 
-BatchRun::End BatchRun::CarryOut(const Operation& operation, Patience patience) {
+OperationEnd BatchRun::CarryOut(const ReadyOperation& operation, Patience patience) {
   const bool is_access = columns::TraitsOf(operation.kind).is_access();
   // Who may not wait serves others meanwhile: what is no access may sleep, a range take long.
   if (patience == Patience::kNoWait && (!is_access || operation.length > kMostBytesAtOnce)) {
     return {.outcome = {}, .value = 0, .would_wait = true};
   }
-  if (is_access) return Access(operation);
   switch (operation.kind) {
+    case v1::OPERATION_KIND_MMAP:
+      return Mmap(operation);
+    case v1::OPERATION_KIND_FORK:
+      return Fork();
+    case v1::OPERATION_KIND_EXIT:
+      (void)thread_.entry().Exit({});
+      return {};
     case v1::OPERATION_KIND_WAIT_PROGRESS:
     case v1::OPERATION_KIND_WAIT_CLOCK:
     case v1::OPERATION_KIND_PAUSE:
       return WaitFor(operation);
     default:
-      return SystemCall(operation);
+      return RunOperation(thread_.mm(), operation);
   }
 }
 
-// --- Accesses ----------------------------------------------------------------------------------
-
-BatchRun::End BatchRun::Access(const Operation& operation) {
-  Mm& mm = thread_.mm();
-  const auto end_of = [](const AccessOutcome& access, uint64_t value = 0) {
-    return End{.outcome = OutcomeOf(access),
-               .value = access.ok() ? value : 0,
-               .would_wait = access.end == AccessEnd::kWouldWait};
-  };
-  if (auto request = FaultOf(operation.kind)) {
-    request->addr = operation.address;
-    return end_of(mm.Fault(*request));
-  }
-  switch (operation.kind) {
-    case v1::OPERATION_KIND_TOUCH_READ:
-      return end_of(mm.Touch(operation.address, AccessKind::kRead));
-    case v1::OPERATION_KIND_TOUCH_WRITE:
-      return end_of(mm.Touch(operation.address, AccessKind::kWrite));
-    case v1::OPERATION_KIND_TOUCH_EXEC:
-      return end_of(mm.Touch(operation.address, AccessKind::kExec));
-    case v1::OPERATION_KIND_TOUCH_RANGE_READ:
-      return TouchRange(operation, AccessKind::kRead);
-    case v1::OPERATION_KIND_TOUCH_RANGE_WRITE:
-      return TouchRange(operation, AccessKind::kWrite);
-    case v1::OPERATION_KIND_STORE:
-      return end_of(mm.Write(operation.address, operation.arguments[0]));
-    default: {  // LOAD, the only one left
-      uint64_t word = 0;
-      const AccessOutcome access = mm.Read(operation.address, word);
-      return end_of(access, word);
-    }
-  }
-}
-
-BatchRun::End BatchRun::TouchRange(const Operation& operation, AccessKind access) {
-  // Whatever the length: the first page that is not mapped ends it.
-  const uint64_t first = operation.address.value() >> kPageShift;
-  const uint64_t offset = operation.address.value() & (kPageSize - 1);
-  const uint64_t whole = operation.length >> kPageShift;
-  const uint64_t rest = (operation.length & (kPageSize - 1)) + offset;
-  const uint64_t pages =
-      operation.length == 0 ? 0 : whole + (rest >> kPageShift) + (rest % kPageSize != 0 ? 1 : 0);
-  End end;
-  for (uint64_t page = 0; page < pages && !thread_.killed(); ++page) {
-    const VirtAddr address = page == 0 ? operation.address : VirtAddr((first + page) << kPageShift);
-    const AccessOutcome outcome = thread_.mm().Touch(address, access);
-    end.outcome = OutcomeOf(outcome);
-    end.would_wait = outcome.end == AccessEnd::kWouldWait;  // then all of it is done again
-    if (!outcome.ok()) break;
-    ++end.value;
-  }
-  return end;
-}
-
-// --- System calls ------------------------------------------------------------------------------
-
-BatchRun::End BatchRun::SystemCall(const Operation& operation) {
-  Mm& mm = thread_.mm();
-  const VirtAddr address = operation.address;
-  const uint64_t length = operation.length;
-  const auto with_address = [](const Result<VirtAddr>& result) {
-    if (!result.ok()) return End{.outcome = Outcome::Error(ToProto(result.error()))};
-    return End{.value = result->value()};
-  };
-  switch (operation.kind) {
-    case v1::OPERATION_KIND_MMAP:
-      return Mmap(operation);
-    case v1::OPERATION_KIND_MUNMAP:
-      return {.outcome = OutcomeOf(mm.Munmap(address, length))};
-    case v1::OPERATION_KIND_MPROTECT:
-      return {.outcome = OutcomeOf(mm.Mprotect(address, length, operation.arguments[0]))};
-    case v1::OPERATION_KIND_MREMAP:
-      return with_address(mm.Mremap(address, length, operation.arguments[0], operation.arguments[1],
-                                    VirtAddr(operation.arguments[2])));
-    case v1::OPERATION_KIND_MADVISE:
-      // As the ABI has it: the upper half of the register is ignored.
-      return {.outcome =
-                  OutcomeOf(mm.Madvise(address, length, static_cast<int>(operation.arguments[0])))};
-    case v1::OPERATION_KIND_MSEAL:
-      return {.outcome = OutcomeOf(mm.Mseal(address, length, operation.arguments[0]))};
-    case v1::OPERATION_KIND_BRK:
-      return with_address(mm.Brk(address));
-    case v1::OPERATION_KIND_MLOCK:
-      return {.outcome = OutcomeOf(mm.Mlock2(address, length, operation.arguments[0]))};
-    case v1::OPERATION_KIND_MUNLOCK:
-      return {.outcome = OutcomeOf(mm.Munlock(address, length))};
-    case v1::OPERATION_KIND_MLOCKALL:
-      return {.outcome = OutcomeOf(mm.Mlockall(operation.arguments[0]))};
-    case v1::OPERATION_KIND_MUNLOCKALL:
-      return {.outcome = OutcomeOf(mm.Munlockall())};
-    case v1::OPERATION_KIND_FORK:
-      return Fork();
-    default:  // EXIT, the only one left
-      (void)thread_.entry().Exit({});
-      return {};
-  }
-}
-
-BatchRun::End BatchRun::Mmap(const Operation& operation) {
-  const auto arguments = operation.arguments;
+OperationEnd BatchRun::Mmap(ReadyOperation operation) {
   // A number that is no file's is a bad descriptor, which the core has as none.
-  const std::optional<FileRef> file = thread_.machine().FileOf(arguments[2]);
-  const Result<VirtAddr> address = thread_.mm().Mmap({.addr = operation.address,
-                                                      .length = operation.length,
-                                                      .prot = arguments[0],
-                                                      .flags = arguments[1],
-                                                      .file = file ? &file->mapping() : nullptr,
-                                                      .file_writable = arguments[3] % 2 == 0,
-                                                      .open_file = arguments[3] / 2,
-                                                      .offset = arguments[4]});
-  if (!address.ok()) return {.outcome = Outcome::Error(ToProto(address.error()))};
-  return {.value = address->value()};
+  const std::optional<FileRef> file = thread_.machine().FileOf(operation.arguments[2]);
+  if (file) operation.file = &file->mapping();
+  return RunOperation(thread_.mm(), operation);
 }
 
-BatchRun::End BatchRun::Fork() {
+OperationEnd BatchRun::Fork() {
   MmEntry& parent = thread_.entry();
   auto child = thread_.machine().ForkMm(parent, parent.options().life);
   if (!child.ok()) return {.outcome = Outcome::Error(v1::ERRNO_EAGAIN)};
@@ -300,7 +172,7 @@ BatchRun::End BatchRun::Fork() {
 
 // --- Waits -------------------------------------------------------------------------------------
 
-BatchRun::End BatchRun::WaitFor(const Operation& operation) {
+OperationEnd BatchRun::WaitFor(const ReadyOperation& operation) {
   if (operation.kind == v1::OPERATION_KIND_WAIT_PROGRESS) {
     if (thread_.progress() == nullptr) return {.outcome = Outcome::Error(v1::ERRNO_EINVAL)};
     const uint64_t timeout = operation.arguments[0];

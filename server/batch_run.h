@@ -6,19 +6,20 @@
 // batch (columns::WhyBad).
 //
 // A batch of faults of one kind, which is what locks are measured with, is a loop over addresses
-// and the core's Fault, and writes nothing where all goes well. Everything else goes through one
-// switch. What a batch asked for beside, latencies and rungs, costs only those that asked.
+// and the core's Fault, and writes nothing where all goes well. Everything else goes operation by
+// operation, through RunOperation where it is about the mm alone (operation_run.h). What a batch
+// asked for beside, latencies and rungs, costs only those that asked.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "core/mm/mm.h"
 #include "core/observe/fault_events.h"
 #include "faultline/v1/attach.pb.h"
 #include "proto/columns/batch_reader.h"
 #include "proto/columns/results_writer.h"
+#include "server/operation_run.h"
 #include "server/simulated_thread.h"
 #include "server/unary.h"
 
@@ -36,35 +37,19 @@ class BatchRun {
   [[nodiscard]] bool Continue(Patience patience);
 
  private:
-  /// One operation, ready to be carried out.
-  struct Operation {
-    v1::OperationKind kind;
-    VirtAddr address;
-    uint64_t length;
-    std::span<const uint64_t> arguments;
-  };
-  /// How it ended.
-  struct End {
-    columns::Outcome outcome = {};
-    uint64_t value = 0;
-    bool would_wait = false;  ///< it did not: it was not carried out
-  };
   enum class Stop : uint8_t { kEnded, kWouldWait };
 
   [[nodiscard]] Stop RunFaults(FaultRequest request);
   [[nodiscard]] Stop RunAny(Patience patience);
   [[nodiscard]] Stop RunOne(Patience patience);
-  [[nodiscard]] Operation Take();
+  [[nodiscard]] ReadyOperation Take();
   /// Counts the operation as done, and says whether the batch ends with it.
   [[nodiscard]] bool EndsAfter(bool failed);
 
-  [[nodiscard]] End CarryOut(const Operation& operation, Patience patience);
-  [[nodiscard]] End Access(const Operation& operation);
-  [[nodiscard]] End TouchRange(const Operation& operation, AccessKind access);
-  [[nodiscard]] End SystemCall(const Operation& operation);
-  [[nodiscard]] End Mmap(const Operation& operation);
-  [[nodiscard]] End Fork();
-  [[nodiscard]] End WaitFor(const Operation& operation);
+  [[nodiscard]] OperationEnd CarryOut(const ReadyOperation& operation, Patience patience);
+  [[nodiscard]] OperationEnd Mmap(ReadyOperation operation);
+  [[nodiscard]] OperationEnd Fork();
+  [[nodiscard]] OperationEnd WaitFor(const ReadyOperation& operation);
 
   SimulatedThread& thread_;
   const v1::OperationBatch& batch_;
@@ -76,7 +61,8 @@ class BatchRun {
   const uint64_t begin_ns_;
   uint32_t next_ = 0;  ///< operations before it have been carried out or skipped
   v1::BatchEnd end_ = v1::BATCH_END_UNSPECIFIED;
-  std::optional<Operation> taken_;  ///< the next one, if it was begun and would have had to wait
+  std::optional<ReadyOperation>
+      taken_;  ///< the next one, if it was begun and would have had to wait
 };
 
 }  // namespace faultline::server

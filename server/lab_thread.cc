@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "core/sync/sync_clock.h"
+#include "proto/columns/kinds.h"
 #include "server/lab_observe.h"
+#include "server/operation_run.h"
 
 namespace faultline::server {
 namespace {
@@ -130,75 +132,22 @@ void LabThread::Call(const Operation& op) {
   figures_.operations.Add(1);
   const std::optional<uint64_t> address = slots_.AddressOf(op);
   if (!address) return Failed(op);
+  const OperationEnd end = RunOperation(*mm_, {.kind = op.kind,
+                                               .address = VirtAddr(*address),
+                                               .length = op.length,
+                                               .arguments = op.argument,
+                                               .file = FileOf(op)});
   if (columns::TraitsOf(op.kind).is_access()) {
-    if (!Access(op, VirtAddr(*address))) CountFailure();
+    if (!end.outcome.ok()) CountFailure();
     return;
   }
-  const Result<uint64_t> result = SystemCall(op, VirtAddr(*address));
-  if (!result.ok()) return Failed(op);
-  slots_.Succeeded(op, *result);
+  if (!end.outcome.ok()) return Failed(op);
+  slots_.Succeeded(op, end.value);
 }
 
-bool LabThread::Access(const Operation& op, VirtAddr address) {
-  switch (op.kind) {
-    case v1::OPERATION_KIND_TOUCH_READ:
-      return mm_->Touch(address, AccessKind::kRead).ok();
-    case v1::OPERATION_KIND_TOUCH_WRITE:
-      return mm_->Touch(address, AccessKind::kWrite).ok();
-    case v1::OPERATION_KIND_TOUCH_EXEC:
-      return mm_->Touch(address, AccessKind::kExec).ok();
-    case v1::OPERATION_KIND_FAULT_WRITE:
-      return mm_->Fault({.addr = address, .access = AccessKind::kWrite}).ok();
-    case v1::OPERATION_KIND_FAULT_EXEC:
-      return mm_->Fault({.addr = address, .access = AccessKind::kExec}).ok();
-    default:  // FAULT_READ: a script has no other accesses
-      return mm_->Fault({.addr = address, .access = AccessKind::kRead}).ok();
-  }
-}
-
-Result<uint64_t> LabThread::SystemCall(const Operation& op, VirtAddr address) {
-  const auto done = [](const Result<void>& result) -> Result<uint64_t> {
-    if (!result.ok()) return result.error();
-    return uint64_t{0};
-  };
-  const auto placed = [](const Result<VirtAddr>& result) -> Result<uint64_t> {
-    if (!result.ok()) return result.error();
-    return result->value();
-  };
-  switch (op.kind) {
-    case v1::OPERATION_KIND_MMAP:
-      return Mmap(op, address);
-    case v1::OPERATION_KIND_MUNMAP:
-      return done(mm_->Munmap(address, op.length));
-    case v1::OPERATION_KIND_MPROTECT:
-      return done(mm_->Mprotect(address, op.length, op.argument[0]));
-    case v1::OPERATION_KIND_MADVISE:
-      return done(mm_->Madvise(address, op.length, static_cast<int>(op.argument[0])));
-    case v1::OPERATION_KIND_MREMAP:
-      return placed(mm_->Mremap(address, op.length, op.argument[0], op.argument[1],
-                                VirtAddr(op.argument[2])));
-    case v1::OPERATION_KIND_BRK:
-      return placed(mm_->Brk(address));
-    case v1::OPERATION_KIND_MLOCK:
-      return done(mm_->Mlock2(address, op.length, op.argument[0]));
-    case v1::OPERATION_KIND_MUNLOCK:
-      return done(mm_->Munlock(address, op.length));
-    default:  // a script has no other calls
-      return Errno::kEnosys;
-  }
-}
-
-Result<uint64_t> LabThread::Mmap(const Operation& op, VirtAddr address) {
-  const uint64_t file = op.argument[2];
-  const Result<VirtAddr> mapped =
-      mm_->Mmap({.addr = address,
-                 .length = op.length,
-                 .prot = op.argument[0],
-                 .flags = op.argument[1],
-                 .file = file < role_.files.size() ? role_.files[file] : nullptr,
-                 .offset = op.argument[4]});
-  if (!mapped.ok()) return mapped.error();
-  return mapped->value();
+Mapping* LabThread::FileOf(const Operation& op) const {
+  const bool maps_file = op.kind == v1::OPERATION_KIND_MMAP && op.argument[2] < role_.files.size();
+  return maps_file ? role_.files[op.argument[2]] : nullptr;
 }
 
 void LabThread::Fork() {

@@ -82,9 +82,8 @@ class LabThread {
   bool Perform(workload::Script::Part part);
   void CarryOut(const workload::Operation& op);
   void Call(const workload::Operation& op);
-  [[nodiscard]] bool Access(const workload::Operation& op, VirtAddr address);
-  [[nodiscard]] Result<uint64_t> SystemCall(const workload::Operation& op, VirtAddr address);
-  [[nodiscard]] Result<uint64_t> Mmap(const workload::Operation& op, VirtAddr address);
+  /// The file that it maps; null: none.
+  [[nodiscard]] Mapping* FileOf(const workload::Operation& op) const;
   void Fork();
   void EndChild();
   void Pause(uint64_t nanoseconds);

@@ -2,7 +2,7 @@
 //
 // SimulatedThread: what a stream of Attach is while it lives: a thread of an mm, with its place
 // among the limits, its progress group, its recorded faults, and the forks that it holds. It runs
-// on one thread of the host, which carries out its batches one after the other (batch_runner.h).
+// on one thread of the host, which carries out its batches one after the other (batch_run.h).
 //
 // A kill, by cancellation or by the mm's exit, ends its waits: those in the core, and those for
 // progress or for time, which are the server's own. What is not killable is finished.

@@ -31,7 +31,7 @@ void InstallAnon(FaultTarget& target, const VmaView& view, LockedPte& pte, VirtA
   owner.index.Store(view.IndexOf(page).value(), kRelaxed);
   folio->InitMapping(kFolioAnonExclusive);
   const Pfn pfn = target.frames.PfnOf(folio.Release());
-  pte.Store(Entry::Of(pfn, view.WritableBits() | Entry::kDirty));
+  pte.Store(Entry::Of(pfn, WritableBits(view) | Entry::kDirty));
 }
 
 }  // namespace faultline

@@ -3,9 +3,9 @@
 // What the steps of a fault hand to each other, by types (Linux: struct vm_fault; B31). Internal to
 // core/fault.
 //
-// FaultRequest is const all the way. VmaView is a copy of the VMA's fields: steps read it and never
-// the VMA, whose fields may be changing for a fault that has to check afterwards. WalkState says
-// where the entry is and what stood there. What a step gets ready without a page-table lock is
+// FaultRequest is const all the way. VmaView (core/vma) is the VMA as it was when the fault began:
+// steps read it and never the VMA, which may be changing under a fault that has to check. WalkState
+// says where the entry is and what stood there. What a step gets ready without a page-table lock is
 // owned by a FolioRef or a TableStock; what is not committed gives itself back. A locked entry is a
 // LockedPte in the scope of its commit.
 //
@@ -23,45 +23,10 @@
 #include "core/folio/frame_allocator.h"
 #include "core/pgtable/entry.h"
 #include "core/pgtable/page_tables.h"
-#include "core/vma/vma.h"
 #include "core/vma/vma_flags.h"
+#include "core/vma/vma_view.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
-
-/// The VMA as it was when the fault began.
-struct VmaView {
-  /// Fills it through a pointer or a StableRef. Under a lock that keeps the VMA, or to be checked.
-  template <class VmaPointer>
-  void CopyFrom(const VmaPointer& vma) {
-    start = vma->start();
-    end = vma->end();
-    flags = vma->flags();
-    pgoff = vma->pgoff();
-    mapping = vma->mapping();
-    anon_vma = vma->anon_vma();
-  }
-
-  [[nodiscard]] bool Contains(VirtAddr addr) const { return start <= addr && addr < end; }
-  [[nodiscard]] bool Has(VmaFlags any) const { return (flags & any) != 0; }
-  [[nodiscard]] PageIndex IndexOf(VirtAddr page) const {
-    return pgoff + ((page - start) >> kPageShift);
-  }
-  /// The bits of a young entry that is not, or is, writable (Linux: vm_page_prot, pte_mkwrite).
-  /// x86-64's protections have the accessed bit set; B36 keeps that for what is mapped around.
-  [[nodiscard]] uint64_t ReadOnlyBits() const {
-    return LeafBits(IsAccessible(flags), false, Has(vma_flag::kExec)) | Entry::kAccessed;
-  }
-  [[nodiscard]] uint64_t WritableBits() const {
-    return ReadOnlyBits() | (Has(vma_flag::kWrite) ? Entry::kWrite : 0);
-  }
-
-  VirtAddr start{0};
-  VirtAddr end{0};
-  VmaFlags flags = 0;
-  PageIndex pgoff{0};
-  Mapping* mapping = nullptr;   ///< a validating fault may follow it in its RCU section only
-  AnonVma* anon_vma = nullptr;  ///< set by the fault itself when it needs one
-};
 
 /// Where the fault's entry is.
 struct WalkState {
@@ -69,6 +34,16 @@ struct WalkState {
   EntryRef pmd;   ///< set by the walk; says nothing about whether it points to a table
   Entry seen;     ///< what the leaf entry was, read without its lock: a hint
 };
+
+/// The bits of a young entry of the VMA that is not writable (Linux: vm_page_prot). x86-64's
+/// protections have the accessed bit set; B36 keeps that for what is mapped around.
+[[nodiscard]] inline uint64_t ReadOnlyBits(const VmaView& view) {
+  return LeafBits(IsAccessible(view.flags), false, view.Has(vma_flag::kExec)) | Entry::kAccessed;
+}
+/// Of one that is, if the VMA may be written (Linux: pte_mkwrite).
+[[nodiscard]] inline uint64_t WritableBits(const VmaView& view) {
+  return ReadOnlyBits(view) | (view.Has(vma_flag::kWrite) ? Entry::kWrite : 0);
+}
 
 /// One reference of a folio; gives itself back.
 class FolioRef {

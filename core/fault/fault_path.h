@@ -78,7 +78,7 @@ FaultOutcome AnonRead(FaultTarget& target, typename S::Hold& hold, const WalkSta
   return Commit<S>(target, hold, walk, 0, [&](LockedPte& pte) -> FaultOutcome {
     if (!pte.Load().none()) return 0;
     hold.kind = FaultKind::kZeroPage;
-    pte.Store(Entry::Of(target.frames.zero_pfn(), hold.view.ReadOnlyBits() | Entry::kSpecial));
+    pte.Store(Entry::Of(target.frames.zero_pfn(), ReadOnlyBits(hold.view) | Entry::kSpecial));
     return 0;
   });
 }
@@ -147,7 +147,7 @@ FaultOutcome MappingSharedWrite(FaultTarget& target, typename S::Hold& hold,
   if (obtained != 0) return obtained;
   (*folio)->Set(kFolioDirty);
   return CommitCached<S>(target, hold, walk, *std::move(folio),
-                         hold.view.WritableBits() | Entry::kDirty, FaultKind::kMappingShared);
+                         WritableBits(hold.view) | Entry::kDirty, FaultKind::kMappingShared);
 }
 
 template <FaultScheme S>

@@ -16,7 +16,7 @@ bool IsBehindEnd(const VmaView& view, VirtAddr page) {
 }
 
 uint64_t MappingReadBits(const VmaView& view) {
-  return view.Has(vma_flag::kShared) ? view.WritableBits() : view.ReadOnlyBits();
+  return view.Has(vma_flag::kShared) ? WritableBits(view) : ReadOnlyBits(view);
 }
 
 Result<FolioRef> FindCached(FaultTarget& target, const VmaView& view, VirtAddr page, Gfp gfp) {

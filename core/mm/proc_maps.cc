@@ -11,7 +11,7 @@ namespace faultline::inline FAULTLINE_FLAVOUR {
 namespace {
 
 /// What anonymous memory is called (Linux: vma_is_initial_heap, vma_is_initial_stack).
-std::string AnonymousName(const Mm& mm, const VmaCopy& vma) {
+std::string AnonymousName(const Mm& mm, const VmaView& vma) {
   const MmOptions& options = mm.options();
   if (vma.start < mm.brk() && vma.end > options.start_brk) return "[heap]";
   const VirtAddr stack = options.start_stack;
@@ -21,7 +21,7 @@ std::string AnonymousName(const Mm& mm, const VmaCopy& vma) {
 
 }  // namespace
 
-VmaRecord RecordOf(const Mm& mm, const VmaCopy& vma) {
+VmaRecord RecordOf(const Mm& mm, const VmaView& vma) {
   VmaRecord record{.range = VirtRange(vma.start, vma.end),
                    .flags = vma.flags,
                    .offset = 0,
@@ -45,7 +45,7 @@ Result<MapsPage> ReadMaps(Mm& mm, ReadMode mode, VirtAddr from, size_t most) {
   VmaScan scan(mm, mode);
   MapsPage page;
   while (page.vmas.size() < most) {
-    const auto add = [&](const VmaCopy& vma, VmaScan::StillThere) {
+    const auto add = [&](const VmaView& vma, VmaScan::StillThere) {
       page.vmas.push_back(RecordOf(mm, vma));
       return true;
     };

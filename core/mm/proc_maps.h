@@ -47,7 +47,7 @@ struct VmaRecord {
 };
 
 /// What maps show of a VMA that was just copied, inside the use of a VmaScan.
-[[nodiscard]] VmaRecord RecordOf(const Mm& mm, const VmaCopy& vma);
+[[nodiscard]] VmaRecord RecordOf(const Mm& mm, const VmaView& vma);
 
 /// A page of a reading.
 struct MapsPage {

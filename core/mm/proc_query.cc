@@ -28,7 +28,7 @@ uint64_t QueryFlagsOf(VmaFlags flags) {
   return said;
 }
 
-bool Matches(const VmaCopy& vma, uint64_t flags) {
+bool Matches(const VmaView& vma, uint64_t flags) {
   if ((flags & query_flag::kFileBacked) != 0 && vma.mapping == nullptr) return false;
   const uint64_t wanted = flags & query_flag::kPermissions;
   return (QueryFlagsOf(vma.flags) & wanted) == wanted;
@@ -40,7 +40,7 @@ Result<QueriedVma> FindMatching(Mm& mm, ReadMode mode, VirtAddr addr, uint64_t f
   QueriedVma answer;
   bool matched = false;
   VirtAddr next = addr;
-  const auto look = [&](const VmaCopy& vma, VmaScan::StillThere) {
+  const auto look = [&](const VmaView& vma, VmaScan::StillThere) {
     next = vma.end;
     matched = Matches(vma, flags) && (may_be_behind || vma.start <= addr);
     if (matched) answer = {.vma = RecordOf(mm, vma), .query_flags = QueryFlagsOf(vma.flags)};

@@ -101,7 +101,7 @@ bool Counter::CountTable(EntryRef pmd, VirtRange part, VmaFlags flags,
 }
 
 /// Whether two VMAs map the same at addresses that both have.
-bool SameMapping(const VmaCopy& a, const VmaCopy& b) {
+bool SameMapping(const VmaView& a, const VmaView& b) {
   if (a.mapping != b.mapping) return false;
   if (a.mapping == nullptr) return true;
   return a.pgoff.value() - (a.start.value() >> kPageShift) ==
@@ -112,8 +112,8 @@ bool SameMapping(const VmaCopy& a, const VmaCopy& b) {
 /// is none.
 Result<std::optional<SmapsRecord>> NextRecord(const Mm& mm, VmaScan& scan, VirtAddr from) {
   SmapsRecord record;
-  VmaCopy first;
-  const auto begin = [&](const VmaCopy& vma, VmaScan::StillThere) {
+  VmaView first;
+  const auto begin = [&](const VmaView& vma, VmaScan::StillThere) {
     first = vma;
     record.vma = RecordOf(mm, vma);
     return true;
@@ -122,7 +122,7 @@ Result<std::optional<SmapsRecord>> NextRecord(const Mm& mm, VmaScan& scan, VirtA
   if (!found) return std::optional<SmapsRecord>();
   Counter counter(scan.tables(), record.residency);
   counter.Seek(first.start);
-  const auto step = [&](const VmaCopy& vma, VmaScan::StillThere still_there) {
+  const auto step = [&](const VmaView& vma, VmaScan::StillThere still_there) {
     const VirtAddr start = std::min(std::max(vma.start, counter.at()), first.end);
     const VirtAddr end = std::min(vma.end, first.end);
     if (start < end && SameMapping(vma, first)) {
@@ -143,7 +143,7 @@ Result<SmapsRollup> RollUp(VmaScan& scan) {
   std::optional<VirtAddr> start;
   VirtAddr end{0};  // of the VMA that was looked at last
   Counter counter(scan.tables(), rollup.residency);
-  const auto step = [&](const VmaCopy& vma, VmaScan::StillThere still_there) {
+  const auto step = [&](const VmaView& vma, VmaScan::StillThere still_there) {
     const VirtAddr from = std::max(vma.start, counter.at());
     if (!counter.Step({from, vma.end}, vma.flags, still_there)) return false;
     if (!start.has_value()) start = vma.start;

@@ -37,8 +37,8 @@ class VmaWatch {
            !ref_->is_detached() && ref_->owner() == &mm;
   }
   /// Copies it; nothing if it changed meanwhile.
-  [[nodiscard]] std::optional<VmaCopy> Copy() const {
-    Speculate<Vma, VmaCopy> copy(ref_);
+  [[nodiscard]] std::optional<VmaView> Copy() const {
+    Speculate<Vma, VmaView> copy(ref_);
     copy.draft().CopyFrom(ref_);
     if (!copy.Validate(IsCurrent())) return std::nullopt;
     return copy.value();
@@ -78,7 +78,7 @@ Result<bool> VmaScan::NextUnderMmapLock(VirtAddr from, Use use) {
   if (!whole_->reader.held()) return Errno::kEintr;
   const Vma* const vma = whole_->reader.FindFrom(from);
   if (vma == nullptr) return false;
-  VmaCopy copy;
+  VmaView copy;
   copy.CopyFrom(vma);
   const bool used = use(copy, Always);
   MM_DCHECK(used);
@@ -91,7 +91,7 @@ VmaScan::Look VmaScan::LookByLock(VirtAddr from, Use use) {
   const VmaReader reader(target_, *addr);
   if (reader.vma() == nullptr) return Look::kContended;
   const HoldTime time(held_ns_);
-  VmaCopy copy;
+  VmaView copy;
   copy.CopyFrom(reader.vma());
   return use(copy, Always) ? Look::kDone : Look::kContended;
 }
@@ -102,7 +102,7 @@ VmaScan::Look VmaScan::LookByCopy(VirtAddr from, Use use) const {
   if (entry.value == nullptr) return Look::kNothingThere;
   const VmaWatch watch(*static_cast<Vma*>(entry.value));
   if (!watch.IsSettled(target_.mm)) return Look::kContended;
-  const std::optional<VmaCopy> copy = watch.Copy();
+  const std::optional<VmaView> copy = watch.Copy();
   if (!copy.has_value()) return Look::kContended;
   const VirtAddr addr = std::max(from, VirtAddr(entry.first));
   // It may have been split or moved since it was found.

@@ -25,7 +25,7 @@
 #include "core/base/types.h"
 #include "core/mm/mm_lock.h"
 #include "core/sync/sync_clock.h"
-#include "core/vma/vma.h"
+#include "core/vma/vma_view.h"
 
 namespace faultline::inline FAULTLINE_FLAVOUR {
 
@@ -36,34 +36,15 @@ enum class ReadMode : uint8_t {
   kRcu,        ///< nothing: each is copied in an RCU section and the copy checked
 };
 
-/// A VMA as it was at one moment.
-struct VmaCopy {
-  /// Fills it through a pointer or a StableRef. Under a lock that keeps the VMA, or to be checked.
-  template <class VmaPointer>
-  void CopyFrom(const VmaPointer& vma) {
-    start = vma->start();
-    end = vma->end();
-    flags = vma->flags();
-    pgoff = vma->pgoff();
-    mapping = vma->mapping();
-  }
-  [[nodiscard]] bool Contains(VirtAddr addr) const { return start <= addr && addr < end; }
-
-  VirtAddr start{0};
-  VirtAddr end{0};
-  VmaFlags flags = 0;
-  PageIndex pgoff{0};
-  const Mapping* mapping = nullptr;  ///< may be followed until the use of the copy returns
-};
-
 class VmaScan {
  public:
   /// Whether the VMA is still as it was copied. Asked with the lock of a page table held, before
   /// what its entries say is taken for the VMA's: nobody zaps there until it is released.
   using StillThere = absl::FunctionRef<bool()>;
-  /// What is done with a VMA: without sleeping, and with nothing kept of the Mapping but its
-  /// address. False: StillThere said no, nothing is changed, and it is to be called again.
-  using Use = absl::FunctionRef<bool(const VmaCopy& vma, StillThere still_there)>;
+  /// What is done with a VMA, without sleeping. Its Mapping may be read meanwhile; nothing but its
+  /// address may be kept. False: StillThere said no, nothing is changed, and it is to be called
+  /// again.
+  using Use = absl::FunctionRef<bool(const VmaView& vma, StillThere still_there)>;
 
   /// The caller is a user of the mm to the end of the scan.
   VmaScan(Mm& mm, ReadMode mode);
