@@ -106,7 +106,8 @@ void AttachStream::OnReadDone(bool ok) {
       EndInputLocked(std::move(refusal));
     } else {
       borrowed = BorrowLocked();
-      if (borrowed.slot == nullptr) WakeExecutorLocked();
+      // Whoever has borrowed the task looks for more when it is through (RunBorrowed).
+      if (borrowed.slot == nullptr && !lent_) WakeExecutorLocked();
     }
     // What was borrowed is carried out first: it takes less time than reading on.
     if (borrowed.slot == nullptr) next = NextLocked();
