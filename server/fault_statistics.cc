@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "server/api_enums.h"
 #include "server/options.h"
 
 namespace faultline::server {
@@ -23,56 +24,6 @@ constexpr auto kKinds = FaultStatsSnapshot::kKinds;
 template <class T>
 T Grown(T before, T after) {
   return after >= before ? after - before : after;
-}
-
-v1::FaultCounter NumberOf(FaultCounter counter) {
-  switch (counter) {
-    case FaultCounter::kVmaLockAbort:
-      return v1::FAULT_COUNTER_VMA_LOCK_ABORT;
-    case FaultCounter::kVmaLockRetry:
-      return v1::FAULT_COUNTER_VMA_LOCK_RETRY;
-    case FaultCounter::kVmaLockMiss:
-      return v1::FAULT_COUNTER_VMA_LOCK_MISS;
-    case FaultCounter::kTablesAllocated:
-      return v1::FAULT_COUNTER_TABLES_ALLOCATED;
-    case FaultCounter::kTablesUnused:
-      return v1::FAULT_COUNTER_TABLES_UNUSED;
-    case FaultCounter::kTableFailures:
-      return v1::FAULT_COUNTER_TABLE_FAILURES;
-    case FaultCounter::kReclaimRetries:
-      return v1::FAULT_COUNTER_RECLAIM_RETRIES;
-    case FaultCounter::kFruitlessReclaims:
-      return v1::FAULT_COUNTER_FRUITLESS_RECLAIMS;
-    case FaultCounter::kCount:
-      break;
-  }
-  return v1::FAULT_COUNTER_UNSPECIFIED;
-}
-
-v1::FaultKind NumberOf(FaultKind kind) {
-  switch (kind) {
-    case FaultKind::kAnon:
-      return v1::FAULT_KIND_ANON;
-    case FaultKind::kZeroPage:
-      return v1::FAULT_KIND_ZERO_PAGE;
-    case FaultKind::kWriteProtected:
-      return v1::FAULT_KIND_WRITE_PROTECTED;
-    case FaultKind::kMappingRead:
-      return v1::FAULT_KIND_MAPPING_READ;
-    case FaultKind::kMappingCow:
-      return v1::FAULT_KIND_MAPPING_COW;
-    case FaultKind::kMappingShared:
-      return v1::FAULT_KIND_MAPPING_SHARED;
-    case FaultKind::kSwap:
-      return v1::FAULT_KIND_SWAP;
-    case FaultKind::kSpurious:
-      return v1::FAULT_KIND_SPURIOUS;
-    case FaultKind::kError:
-      return v1::FAULT_KIND_ERROR;
-    case FaultKind::kCount:
-      break;
-  }
-  return v1::FAULT_KIND_UNSPECIFIED;
 }
 
 void FillRung(const FaultStatsSnapshot& faults, FaultRung rung, v1::RungStatistics& out) {
@@ -115,14 +66,14 @@ void ToProto(const FaultStatsSnapshot& faults, v1::FaultStatistics& out) {
   for (size_t i = 0; i < faults.counters.size(); ++i) {
     if (faults.counters[i] == 0) continue;
     v1::FaultCounterValue& counter = *out.add_counters();
-    counter.set_counter(NumberOf(static_cast<FaultCounter>(i)));
+    counter.set_counter(ToApi<v1::FaultCounter>(static_cast<FaultCounter>(i)));
     counter.set_value(static_cast<uint64_t>(faults.counters[i]));
   }
   for (size_t i = 0; i < kKinds; ++i) {
     const auto kind = static_cast<FaultKind>(i);
     if (faults.Ended(kind) == 0) continue;
     v1::FaultKindCount& count = *out.add_kinds();
-    count.set_kind(NumberOf(kind));
+    count.set_kind(ToApi<v1::FaultKind>(kind));
     count.set_count(static_cast<uint64_t>(faults.Ended(kind)));
   }
 }
@@ -176,7 +127,7 @@ void AddCallerBetween(const Caller& caller, const LockCallerStats& before,
   lock.set_rank(ToProto(caller.rank));
   lock.set_caller(ToProto(static_cast<Activity>(caller.tag)));
   const bool shared = caller.mode == LockMode::kShared;
-  lock.set_mode(shared ? v1::LOCK_MODE_SHARED : v1::LOCK_MODE_EXCLUSIVE);
+  lock.set_mode(ToApi<v1::LockMode>(caller.mode));
   if (shared) {
     lock.set_shared(acquired);
   } else {

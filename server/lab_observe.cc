@@ -9,17 +9,13 @@
 
 #include "core/mm/proc_maps.h"
 #include "core/mm/proc_smaps.h"
+#include "server/api_enums.h"
 
 namespace faultline::server {
 namespace {
 
 /// About as many lines of maps as fit into the 4 KiB that a reader of /proc gets at once.
 constexpr size_t kVmasAtOnce = 50;
-
-ReadMode ToCore(v1::ReadMode mode) {
-  if (mode == v1::READ_MODE_PER_VMA) return ReadMode::kPerVma;
-  return mode == v1::READ_MODE_RCU ? ReadMode::kRcu : ReadMode::kWholeLock;
-}
 
 /// Reads pages with `read`, which takes where one begins, until there is none.
 template <class Read>
@@ -36,7 +32,7 @@ Result<void> ReadPages(const Read& read) {
 }  // namespace
 
 Result<void> ReadToTheEnd(Mm& mm, v1::ObservedFile file, v1::ReadMode mode) {
-  const ReadMode how = ToCore(mode);
+  const auto how = FromApi<ReadMode>(mode).value_or(ReadMode::kWholeLock);
   switch (file) {
     case v1::OBSERVED_FILE_SMAPS:
       return ReadPages([&](VirtAddr from) { return ReadSmaps(mm, how, from, kVmasAtOnce); });

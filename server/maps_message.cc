@@ -9,6 +9,7 @@
 
 #include "core/pagecache/mapping.h"
 #include "server/names.h"
+#include "server/options.h"
 
 namespace faultline::server {
 
@@ -48,19 +49,7 @@ void ToProto(const Residency& residency, v1::ResidencyInfo& out) {
 }
 
 OrRefusal<ReadMode> ToCore(v1::ReadMode mode, std::string_view field) {
-  switch (mode) {
-    case v1::READ_MODE_UNSPECIFIED:
-    case v1::READ_MODE_WHOLE_LOCK:
-      return ReadMode::kWholeLock;
-    case v1::READ_MODE_PER_VMA:
-      return ReadMode::kPerVma;
-    case v1::READ_MODE_RCU:
-      return ReadMode::kRcu;
-    default:
-      return UnknownEnumValue(field, static_cast<int>(mode),
-                              "READ_MODE_UNSPECIFIED = 0, READ_MODE_WHOLE_LOCK = 1, "
-                              "READ_MODE_PER_VMA = 2, READ_MODE_RCU = 3");
-  }
+  return Chosen(mode, field, ReadMode::kWholeLock);
 }
 
 OrRefusal<v1::MapsFormat> FormatOf(v1::MapsFormat format, std::string_view field) {

@@ -12,6 +12,7 @@
 
 #include "core/mm/proc_pagemap.h"
 #include "core/mm/table_dump.h"
+#include "server/api_enums.h"
 #include "server/observe_service.h"
 #include "server/options.h"
 #include "server/page_token.h"
@@ -46,7 +47,7 @@ MaybeRefusal CheckPages(const v1::ReadPagemapRequest& request) {
 }
 
 void FillTable(const TableRecord& table, v1::PageTable& out) {
-  out.set_level(static_cast<v1::TableLevel>(static_cast<int>(table.level) + 1));
+  out.set_level(ToApi<v1::TableLevel>(table.level));
   out.set_address(table.address.value());
   out.set_frame(table.frame.value());
   out.mutable_entry_indexes()->Add(table.indexes.begin(), table.indexes.end());

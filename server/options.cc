@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The API's choices and the core's; see options.h.
-//
-// The enums of both have the same names in the same order, the API's beginning at 1 since 0 is
-// UNSPECIFIED; tests/server/options_test.cc compares them one by one.
 #include "server/options.h"
 
 #include <bit>
@@ -11,37 +8,16 @@
 #include <utility>
 
 #include <absl/strings/str_cat.h>
-#include <google/protobuf/generated_enum_reflection.h>
 
 namespace faultline::server {
 namespace {
 
-template <class Api, class Core>
-Api Numbered(Core core) {
-  return static_cast<Api>(static_cast<int>(core) + 1);
-}
-
-/// "MMAP_LOCK = 1, VMA_RWSEM = 2, ...": what a request may say.
-template <class Api>
-std::string Values() {
-  const google::protobuf::EnumDescriptor* type = google::protobuf::GetEnumDescriptor<Api>();
-  std::string values;
-  for (int i = 0; i < type->value_count(); ++i) {
-    absl::StrAppend(&values, i == 0 ? "" : ", ", type->value(i)->name(), " = ",
-                    type->value(i)->number());
-  }
-  return values;
-}
-
 /// Sets `out` unless the request left it open.
 template <class Api, class Core>
 MaybeRefusal Choose(Api api, const std::string& field, Core& out) {
-  const int number = static_cast<int>(api);
-  if (number == 0) return {};
-  if (number < 0 || number > static_cast<int>(Core::kCount)) {
-    return UnknownEnumValue(field, number, Values<Api>());
-  }
-  out = static_cast<Core>(number - 1);
+  OrRefusal<Core> chosen = Chosen(api, field, out);
+  if (!chosen.ok()) return std::move(chosen.refusal());
+  out = *chosen;
   return {};
 }
 
@@ -187,11 +163,11 @@ OrRefusal<MmOptions> ToCore(const v1::MmOptions& options, const Limits& limits,
 }
 
 void ToProto(const FaultOptions& options, v1::FaultOptions& out) {
-  out.set_scheme(Numbered<v1::Scheme>(options.scheme));
-  out.set_pgtable_alloc(Numbered<v1::TableAlloc>(options.pgtable_alloc));
-  out.set_pte_table(Numbered<v1::PteTable>(options.pte_table));
-  out.set_pgtable_free(Numbered<v1::TableFree>(options.pgtable_free));
-  out.set_guard(Numbered<v1::FaultGuard>(options.guard));
+  out.set_scheme(ToApi<v1::Scheme>(options.scheme));
+  out.set_pgtable_alloc(ToApi<v1::TableAlloc>(options.pgtable_alloc));
+  out.set_pte_table(ToApi<v1::PteTable>(options.pte_table));
+  out.set_pgtable_free(ToApi<v1::TableFree>(options.pgtable_free));
+  out.set_guard(ToApi<v1::FaultGuard>(options.guard));
   out.set_spf_wire_tables(options.spf_wire_tables);
   out.set_depth_known(options.depth_known);
 }
@@ -219,62 +195,22 @@ void ToProto(const MmOptions& options, v1::MmOptions& out) {
 }
 
 OrRefusal<AccessKind> ToCore(v1::AccessKind access, std::string_view field) {
-  switch (access) {
-    case v1::ACCESS_KIND_UNSPECIFIED:
-    case v1::ACCESS_KIND_READ:
-      return AccessKind::kRead;
-    case v1::ACCESS_KIND_WRITE:
-      return AccessKind::kWrite;
-    case v1::ACCESS_KIND_EXEC:
-      return AccessKind::kExec;
-    default:
-      return UnknownEnumValue(field, static_cast<int>(access), Values<v1::AccessKind>());
-  }
+  return Chosen(access, field, AccessKind::kRead);
 }
-
 OrRefusal<FaultMode> ToCore(v1::FaultMode mode, std::string_view field) {
-  switch (mode) {
-    case v1::FAULT_MODE_UNSPECIFIED:
-    case v1::FAULT_MODE_USER:
-      return FaultMode::kUser;
-    case v1::FAULT_MODE_KERNEL:
-      return FaultMode::kKernel;
-    default:
-      return UnknownEnumValue(field, static_cast<int>(mode), Values<v1::FaultMode>());
-  }
+  return Chosen(mode, field, FaultMode::kUser);
 }
-
-v1::AccessKind ToProto(AccessKind access) { return Numbered<v1::AccessKind>(access); }
-
 OrRefusal<PageContents> ToCore(v1::PageContents contents, std::string_view field) {
-  switch (contents) {
-    case v1::PAGE_CONTENTS_UNSPECIFIED:
-    case v1::PAGE_CONTENTS_TAG:
-      return PageContents::kTag;
-    case v1::PAGE_CONTENTS_BYTES:
-      return PageContents::kBytes;
-    default:
-      return UnknownEnumValue(field, static_cast<int>(contents), Values<v1::PageContents>());
-  }
+  return Chosen(contents, field, PageContents::kTag);
 }
-
-v1::PageContents ToProto(PageContents contents) { return Numbered<v1::PageContents>(contents); }
-
 OrRefusal<FailSite> ToCore(v1::FailSite site, std::string_view field) {
-  switch (site) {
-    case v1::FAIL_SITE_HEAP:
-      return FailSite::kHeap;
-    case v1::FAIL_SITE_FRAME:
-      return FailSite::kFrame;
-    case v1::FAIL_SITE_TABLE:
-      return FailSite::kTable;
-    default:
-      return UnknownEnumValue(field, static_cast<int>(site),
-                              "FAIL_SITE_HEAP = 1, FAIL_SITE_FRAME = 2, FAIL_SITE_TABLE = 3");
-  }
+  if (const auto core = FromApi<FailSite>(site)) return *core;
+  return UnknownEnumValue(field, static_cast<int>(site), ValuesOf<v1::FailSite>(1));
 }
 
-v1::TableAlloc ToProto(TableAlloc alloc) { return Numbered<v1::TableAlloc>(alloc); }
+v1::AccessKind ToProto(AccessKind access) { return ToApi<v1::AccessKind>(access); }
+v1::PageContents ToProto(PageContents contents) { return ToApi<v1::PageContents>(contents); }
+v1::TableAlloc ToProto(TableAlloc alloc) { return ToApi<v1::TableAlloc>(alloc); }
 
 void ToProto(const AccessOutcome& outcome, v1::AccessResult& out) {
   if (outcome.ok()) return;
@@ -283,13 +219,13 @@ void ToProto(const AccessOutcome& outcome, v1::AccessResult& out) {
   out.set_address(outcome.address.value());
 }
 
-v1::FaultRung ToProto(FaultRung rung) { return Numbered<v1::FaultRung>(rung); }
-v1::LeaveReason ToProto(LeaveReason reason) { return Numbered<v1::LeaveReason>(reason); }
-v1::Activity ToProto(Activity activity) { return Numbered<v1::Activity>(activity); }
+v1::FaultRung ToProto(FaultRung rung) { return ToApi<v1::FaultRung>(rung); }
+v1::LeaveReason ToProto(LeaveReason reason) { return ToApi<v1::LeaveReason>(reason); }
+v1::Activity ToProto(Activity activity) { return ToApi<v1::Activity>(activity); }
 
 v1::LockRank ToProto(LockRank rank) {
   // What is behind these is for tests of the sync layer, or none.
-  return rank > LockRank::kWaitQueue ? v1::LOCK_RANK_UNSPECIFIED : Numbered<v1::LockRank>(rank);
+  return rank > LockRank::kWaitQueue ? v1::LOCK_RANK_UNSPECIFIED : ToApi<v1::LockRank>(rank);
 }
 
 }  // namespace faultline::server

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The API's choices as the core's and back: enums, FaultOptions, MmOptions. Numbers of the API's
-// enums are its own, names are the core's (a test compares them), so each pair has its table here.
+// The API's choices as the core's and back: enums (by api_enums.h), FaultOptions, MmOptions.
 //
 // What the API cannot say is the core's default. A value that has no meaning is refused with the
 // path of its field; which combinations there are, the core decides (WhyRefused).
@@ -23,10 +22,19 @@
 #include "faultline/v1/common.pb.h"
 #include "faultline/v1/machine.pb.h"
 #include "faultline/v1/mm.pb.h"
+#include "server/api_enums.h"
 #include "server/limits.h"
 #include "server/refusal.h"
 
 namespace faultline::server {
+
+/// What a request chose; `otherwise` if it left it open.
+template <class Core, class Api>
+[[nodiscard]] OrRefusal<Core> Chosen(Api api, std::string_view field, Core otherwise) {
+  if (static_cast<int>(api) == 0) return otherwise;
+  if (const auto core = FromApi<Core>(api)) return *core;
+  return UnknownEnumValue(field, static_cast<int>(api), ValuesOf<Api>());
+}
 
 /// `path` is where the message stands in the request, such as "mm.options.fault".
 [[nodiscard]] OrRefusal<FaultOptions> ToCore(const v1::FaultOptions& options,

@@ -12,6 +12,7 @@
 #include "core/observe/activity.h"
 #include "core/pgtable/mm_counters.h"
 #include "core/vma/merge.h"
+#include "server/api_enums.h"
 #include "server/fault_statistics.h"
 #include "server/names.h"
 #include "server/options.h"
@@ -28,7 +29,7 @@ void AddMerges(const Counts& counts, google::protobuf::RepeatedPtrField<v1::Merg
     const uint64_t count = counts[i].Get();
     if (count == 0) continue;
     v1::MergeCount& merges = *out.Add();
-    merges.set_refusal(static_cast<v1::MergeRefusal>(i + 1));
+    merges.set_refusal(ToApi<v1::MergeRefusal>(static_cast<MergeRefusal>(i)));
     merges.set_count(count);
   }
 }
@@ -95,7 +96,7 @@ void ToProto(MachineEntry& machine, v1::MachineStatistics& out) {
     const uint64_t count = Positive(frames.events().Sum(static_cast<AllocEvent>(i)));
     if (count == 0) continue;
     v1::AllocEventCount& event = *out.add_alloc_events();
-    event.set_event(static_cast<v1::AllocEvent>(i + 1));
+    event.set_event(ToApi<v1::AllocEvent>(static_cast<AllocEvent>(i)));
     event.set_count(count);
   }
   for (const VmStatValue& counter : VmStat(machine.machine())) {
@@ -130,7 +131,7 @@ void AddTo(const LockStatsByCaller& stats, v1::GetLockStatisticsResponse& out) {
         const bool shared = mode == LockMode::kShared;
         AddLine({.rank = rank,
                  .caller = ToProto(ActivityOf(tag)),
-                 .mode = shared ? v1::LOCK_MODE_SHARED : v1::LOCK_MODE_EXCLUSIVE,
+                 .mode = ToApi<v1::LockMode>(mode),
                  .shared = shared ? one.acquired : 0,
                  .exclusive = shared ? 0 : one.acquired},
                 one, out);

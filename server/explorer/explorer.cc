@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The modelled core's side of explorer.h. The only source of the server that is compiled with it:
-// it includes nothing else of the server, so that no type has two meanings.
+// of the server it includes nothing else that knows a type of core, so that none has two meanings.
 //
 // Progress and giving up are both asked for between schedules; the body of a scenario is wrapped to
 // count them.
@@ -26,6 +26,7 @@
 #include "core/fault/fault_options.h"
 #include "core/sync/modelled/replay.h"
 #include "core/sync/modelled/search.h"
+#include "server/api_enums.h"
 
 namespace faultline::server::explorer {
 namespace {
@@ -62,36 +63,8 @@ class Turn {
   bool mine_ = true;
 };
 
-v1::ViolationKind ToProto(ViolationKind kind) {
-  switch (kind) {
-    case ViolationKind::kDeadlock:
-      return v1::VIOLATION_KIND_DEADLOCK;
-    case ViolationKind::kLostWakeup:
-      return v1::VIOLATION_KIND_LOST_WAKE_UP;
-    case ViolationKind::kLockOrder:
-      return v1::VIOLATION_KIND_LOCK_ORDER;
-    case ViolationKind::kLockMisuse:
-      return v1::VIOLATION_KIND_LOCK_MISUSE;
-    case ViolationKind::kSleepInAtomic:
-      return v1::VIOLATION_KIND_SLEEP_IN_ATOMIC_CONTEXT;
-    case ViolationKind::kUseAfterFree:
-      return v1::VIOLATION_KIND_USE_AFTER_FREE;
-    case ViolationKind::kStaleReference:
-      return v1::VIOLATION_KIND_STALE_REFERENCE;
-    case ViolationKind::kUnvalidatedValue:
-      return v1::VIOLATION_KIND_UNVALIDATED_VALUE;
-    case ViolationKind::kLeak:
-      return v1::VIOLATION_KIND_LEAK;
-    case ViolationKind::kInvariant:
-      return v1::VIOLATION_KIND_FAILED_INVARIANT;
-    case ViolationKind::kStepLimit:
-      return v1::VIOLATION_KIND_STEP_LIMIT;
-  }
-  return v1::VIOLATION_KIND_UNSPECIFIED;
-}
-
 void ToProto(const Violation& violation, v1::Violation& out) {
-  out.set_kind(ToProto(violation.kind));
+  out.set_kind(ToApi<v1::ViolationKind>(violation.kind));
   out.set_message(violation.message);
   if (violation.fiber >= 0) out.set_task(static_cast<uint32_t>(violation.fiber));
 }
@@ -128,9 +101,8 @@ FaultOptions OptionsOf(const Search& search) {
 }
 
 SearchOptions SearchOptionsOf(const Search& search) {
-  return {.strategy =
-              search.strategy == v1::SEARCH_STRATEGY_PCT ? Strategy::kPct : Strategy::kDepthFirst,
-          .pruning = search.pruning == v1::SEARCH_PRUNING_NONE ? Pruning::kNone : Pruning::kBpor,
+  return {.strategy = FromApi<Strategy>(search.strategy).value_or(Strategy::kDepthFirst),
+          .pruning = FromApi<Pruning>(search.pruning).value_or(Pruning::kBpor),
           .bound = search.bound,
           .pct_depth = search.pct_depth,
           .seed = search.seed,

@@ -3,7 +3,7 @@
 // What a page fault costs under each locking scheme, alone and beside others, and under each policy
 // of page-table allocation; `--help` lists the options.
 //
-// Every scheme is measured in the same run, in interleaved windows (fault_rounds.h), and beside it
+// Every scheme is measured in the same run, in interleaved windows (rounds.h), and beside it
 // the running kernel doing the same: context, no competitor, since ours takes no trap, no hardware
 // TLB miss and no inter-processor interrupt. Only faults are timed, not the mapping and unmapping
 // between (fault_window.h).

@@ -38,7 +38,7 @@ std::optional<size_t> IndexOf(const FaultBenchOptions& options, SchemeName name)
   return std::nullopt;
 }
 
-size_t AddWindow(Rounds& rounds, Lab& lab, World& world, WindowSpec spec) {
+size_t AddWindow(Rounds<Window>& rounds, Lab& lab, World& world, WindowSpec spec) {
   spec.touches = lab.options().touches;
   spec.seconds = lab.options().rounds.window_seconds;
   return rounds.Add([&lab, &world, spec] {
@@ -56,22 +56,6 @@ std::optional<double> Per(double per, const Window& window, FaultCount count) {
   const std::optional<uint64_t> counted = Of(window.counts, count);
   if (!counted) return std::nullopt;
   return per * static_cast<double>(*counted) / static_cast<double>(window.faults);
-}
-
-void NoteWindows(const std::string& table, const Rounds& rounds, const RoundOptions& options,
-                 Report& report) {
-  const WindowTally& tally = rounds.tally();
-  report.Note(absl::StrFormat("%d windows of %.3g s kept, %d of each row; %d measured again "
-                              "because others used more than %.2f core; %d kept in spite of that",
-                              tally.kept, options.window_seconds, options.rounds, tally.redone,
-                              options.foreign_cores, tally.dirty),
-              {{"table", "windows"},
-               {"of", table},
-               {"seconds", options.window_seconds},
-               {"rounds", options.rounds},
-               {"kept", tally.kept},
-               {"redone", tally.redone},
-               {"kept_dirty", tally.dirty}});
 }
 
 void NoteKernel(Report& report) {

@@ -29,14 +29,11 @@ struct Who {
 
 /// Adds the window as a cell, with the touches and the time of the lab's options. The program ends
 /// if one of its faults fails.
-[[nodiscard]] size_t AddWindow(Rounds& rounds, Lab& lab, World& world, WindowSpec spec);
+[[nodiscard]] size_t AddWindow(Rounds<Window>& rounds, Lab& lab, World& world, WindowSpec spec);
 
 /// How often `count` came in `per` of the window's faults.
 [[nodiscard]] std::optional<double> Per(double per, const Window& window, FaultCount count);
 
-/// Below a table: how its windows went.
-void NoteWindows(const std::string& table, const Rounds& rounds, const RoundOptions& options,
-                 Report& report);
 /// Below a table with the kernel in it: what its rows are not.
 void NoteKernel(Report& report);
 

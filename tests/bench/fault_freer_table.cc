@@ -56,7 +56,7 @@ class FreerTable {
          {"failures_per_1000", "failures", 8},
          {"oom_per_1000", "oom", 7}});
     for (const RowCells& row : rows_) PrintRow(row, report);
-    NoteWindows("freer", rounds_, options_.rounds, report);
+    NoteWindows("freer", rounds_.tally(), options_.rounds, report);
   }
 
  private:
@@ -89,7 +89,7 @@ class FreerTable {
   void PrintRow(const RowCells& cells, Report& report) const {
     const Spread ns = rounds_.Of(cells.cost, &Window::NsPerFault);
     const Spread unreclaimed = rounds_.Of(cells.each, &Window::PercentUnreclaimed);
-    const Window sum = rounds_.Sum(cells.each);
+    const Window sum = SumOf(rounds_.windows(cells.each));
     report.Row(
         {Text(std::string(faultline::Name(cells.policy))), Number(cells.per_ms),
          Number(rounds_.Of(cells.each, &Window::FreedByTaken).median, 3), Number(ns.median, 1),
@@ -105,7 +105,7 @@ class FreerTable {
   Crew crew_;
   Bank bank_;
   Freer freer_;  // ends before what it frees
-  Rounds rounds_;
+  Rounds<Window> rounds_;
   std::vector<RowCells> rows_;
 };
 

@@ -10,7 +10,8 @@
 #include <memory>
 #include <vector>
 
-#include "tests/bench/fault_rounds.h"
+#include "tests/bench/fault_window.h"
+#include "tests/bench/rounds.h"
 
 namespace faultline::bench {
 

@@ -32,11 +32,11 @@ std::string_view Name(Neighbour neighbour) {
   return "?";
 }
 
-Value LeftTopRung(const Rounds& rounds, size_t cell) {
-  return Number(Per(100, rounds.Sum(cell), FaultCount::kLeftTopRung), 2);
+Value LeftTopRung(const Rounds<Window>& rounds, size_t cell) {
+  return Number(Per(100, SumOf(rounds.windows(cell)), FaultCount::kLeftTopRung), 2);
 }
 
-Value KiloMapperOps(const Rounds& rounds, size_t cell) {
+Value KiloMapperOps(const Rounds<Window>& rounds, size_t cell) {
   return Number(rounds.Of(cell, &Window::MapperOpsPerSecond).median / 1e3, 1);
 }
 
@@ -84,7 +84,7 @@ class MapperTable {
       for (size_t i = 0; i < kNeighbours.size(); ++i) PrintRow(group, i, report);
     }
     if (lab_.options().kernel) NoteKernel(report);
-    NoteWindows("beside_mapper", rounds_, lab_.options().rounds, report);
+    NoteWindows("beside_mapper", rounds_.tally(), lab_.options().rounds, report);
   }
 
   void AddAims(std::vector<Aim>& aims) const {
@@ -124,7 +124,7 @@ class MapperTable {
   }
 
   Lab& lab_;
-  Rounds rounds_;
+  Rounds<Window> rounds_;
   std::vector<Group> groups_;
 };
 
@@ -183,7 +183,7 @@ class DutyTable {
     for (size_t i = 0; i < kDuties.size(); ++i) {
       for (const OfScheme& column : columns_) PrintRow(i, column, report);
     }
-    NoteWindows("mapper_duty", rounds_, lab_.options().rounds, report);
+    NoteWindows("mapper_duty", rounds_.tally(), lab_.options().rounds, report);
     PrintCrossovers(report);
   }
 
@@ -245,7 +245,7 @@ class DutyTable {
   }
 
   Lab& lab_;
-  Rounds rounds_;
+  Rounds<Window> rounds_;
   std::vector<OfScheme> columns_;  ///< spf_mm_seq first, if it is measured
   double alone_ns_ = 0;
 };

@@ -63,7 +63,7 @@ class PolicyTable {
                   {"p99_range", "min - max", 15}});
     for (const Group& group : groups_) PrintGroup(group, report);
     report.Note("-: refused under this scheme");
-    NoteWindows("policies", rounds_, options_.rounds, report);
+    NoteWindows("policies", rounds_.tally(), options_.rounds, report);
   }
 
   /// Who got what was asked for, by memory, and whether all did above the low mark (E11).
@@ -138,7 +138,7 @@ class PolicyTable {
       if (group.free != free) continue;
       for (const auto& cells : group.cells) {
         if (!cells) continue;
-        const Window window = rounds_.Sum(cells->cost);
+        const Window window = SumOf(rounds_.windows(cells->cost));
         const uint64_t refused = Of(window.counts, FaultCount::kTableFailures).value_or(0);
         sum.faults += window.faults;
         sum.failed += window.failed;
@@ -171,7 +171,7 @@ class PolicyTable {
   void AppendFigures(const Cells& cells, size_t first, std::vector<Value>& row) const {
     const Spread ns = rounds_.Of(cells.cost, &Window::NsPerFault);
     const Spread by_first = rounds_.Ratio(cells.cost, first, &Window::NsPerFault);
-    const Window sum = rounds_.Sum(cells.cost);
+    const Window sum = SumOf(rounds_.windows(cells.cost));
     row.insert(row.end(), {Number(ns.median, 1), Range(ns, 1), Number(by_first.median, 2),
                            Range(by_first, 2)});
     for (const FaultCount count :
@@ -189,7 +189,7 @@ class PolicyTable {
   const FaultOptions scheme_;
   Crew crew_;
   std::vector<std::unique_ptr<Bank>> banks_;
-  Rounds rounds_;
+  Rounds<Window> rounds_;
   std::vector<Group> groups_;
 };
 

@@ -73,7 +73,7 @@ class RateTable {
       }
     }
     if (lab_.options().kernel) NoteKernel(report);
-    NoteWindows("faults", rounds_, lab_.options().rounds, report);
+    NoteWindows("faults", rounds_.tally(), lab_.options().rounds, report);
   }
 
   void AddAims(std::vector<Aim>& aims) const {
@@ -154,7 +154,7 @@ class RateTable {
   }
 
   Lab& lab_;
-  Rounds rounds_;
+  Rounds<Window> rounds_;
   std::vector<RateCell> cells_;
 };
 

@@ -269,7 +269,24 @@ void Crew::Work(int index) {
 // -- Windows --------------------------------------------------------------------------------------
 
 Window RunFaultWindow(Crew& crew, World& world, const WindowSpec& spec) {
-  return FaultWindow(world, spec).Run(crew);
+  const ForeignMeter meter;
+  Window window = FaultWindow(world, spec).Run(crew);
+  window.foreign_cores = meter.Cores();
+  return window;
+}
+
+Window SumOf(const std::vector<Window>& windows) {
+  Window sum;
+  for (const Window& window : windows) {
+    sum.threads = window.threads;
+    sum.faults += window.faults;
+    sum.failed += window.failed;
+    sum.reclaimed += window.reclaimed;
+    sum.seconds += window.seconds;
+    sum.mapper_ops += window.mapper_ops;
+    AddDifference(sum.counts, NoneYet(), window.counts);
+  }
+  return sum;
 }
 
 double MapperNsAlone(Crew& crew, World& world, double seconds) {

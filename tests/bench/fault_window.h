@@ -81,6 +81,7 @@ struct Window {
   double seconds = 0;   ///< from the first thread's start to the last one's end
   uint64_t mapper_ops = 0;
   FaultCounts counts = NoneYet();
+  double foreign_cores = 0;  ///< that others used meanwhile; a sum of windows has none
   // If each fault is looked at; `seconds` has the clock in it then.
   double p99_ns = 0;       ///< of a fault; a sum of windows has none
   uint64_t reclaimed = 0;  ///< faults that entered direct reclaim
@@ -109,6 +110,9 @@ struct Window {
     return static_cast<double>(mapper_ops) / seconds;
   }
 };
+
+/// All of them in one; its counts and faults are exact.
+[[nodiscard]] Window SumOf(const std::vector<Window>& windows);
 
 /// The crew has a thread for each of the spec's, and one for the neighbour.
 [[nodiscard]] Window RunFaultWindow(Crew& crew, World& world, const WindowSpec& spec);

@@ -12,7 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/bench/fault_rounds.h"
+#include "tests/bench/rounds.h"
 
 namespace faultline::bench {
 namespace {
@@ -210,7 +210,7 @@ TEST(OurWorldTest, FaultsEachPageOnceAndGivesAllBack) {
 
 TEST(RoundsTest, ComparesWithinARound) {
   // The second cell takes twice the first one's time, which changes from round to round.
-  Rounds rounds;
+  Rounds<Window> rounds;
   double unit = 0.5;
   const auto cell = [&unit](double factor) {
     return [&unit, factor] {
@@ -231,8 +231,8 @@ TEST(RoundsTest, ComparesWithinARound) {
   // Opposite orders: the drift makes the one pair's ratio greater and the other's smaller.
   EXPECT_NEAR(ratio.max, 2 * 1.3, 1e-9);
   EXPECT_NEAR(ratio.min, 2 / 1.3, 1e-9);
-  EXPECT_EQ(rounds.Sum(first).faults, 20u);
-  EXPECT_EQ(rounds.Sum(first).threads, 1);
+  EXPECT_EQ(SumOf(rounds.windows(first)).faults, 20u);
+  EXPECT_EQ(SumOf(rounds.windows(first)).threads, 1);
 }
 
 }  // namespace

@@ -31,9 +31,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--table", flags.tables, "Only these; default all")
       ->delimiter(',')
       ->check(CLI::IsMember({"unary", "single", "batches", "contention", "observers"}));
-  app.add_option("--rounds", flags.options.rounds, "Windows of each cell; default 7")
+  app.add_option("--rounds", flags.options.rounds.rounds, "Windows of each cell; default 7")
       ->check(CLI::Range(1, 1000));
-  app.add_option("--window", flags.options.window_seconds, "Seconds of a window; default 0.25")
+  app.add_option("--window", flags.options.rounds.window_seconds,
+                 "Seconds of a window; default 0.25")
       ->check(CLI::Range(0.01, 60.0));
   app.add_option("--clients", flags.options.clients, "Client threads of unary calls")
       ->delimiter(',')
@@ -54,9 +55,9 @@ int Main(int argc, char** argv) {
   AddFlags(app, flags);
   CLI11_PARSE(app, argc, argv);
   if (flags.quick) {
-    flags.options.rounds = 1;
-    flags.options.window_seconds = 0.02;
-    flags.options.attempts = 1;
+    flags.options.rounds.rounds = 1;
+    flags.options.rounds.window_seconds = 0.02;
+    flags.options.rounds.attempts = 1;
   }
   server::DisableMutexDeadlockDetection();  // in the client and, since it is a copy, the server
   const ServerProcess server;               // before anything here uses gRPC

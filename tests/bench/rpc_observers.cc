@@ -22,6 +22,7 @@
 #include "core/base/check.h"
 #include "faultline/v1/observe.grpc.pb.h"
 #include "proto/columns/batch_builder.h"
+#include "tests/bench/rounds.h"
 #include "tests/bench/rpc_load.h"
 #include "tests/bench/rpc_tables.h"
 
@@ -158,48 +159,76 @@ const std::array<Cell, 4> kCells = {
     Cell{"none", std::nullopt}, Cell{"whole_lock", v1::READ_MODE_WHOLE_LOCK},
     Cell{"per_vma", v1::READ_MODE_PER_VMA}, Cell{"rcu", v1::READ_MODE_RCU}};
 
-struct Figures {
-  std::vector<double> fault_p50, fault_p99, map_p50, map_p99, readings;
+/// What a window showed of the victims, in microseconds, and of the observer.
+struct ObserverWindow {
+  std::pair<double, double> fault;  ///< p50 and p99
+  std::pair<double, double> map;    ///< likewise
+  double readings_per_s = 0;
+  double foreign_cores = 0;
+
+  [[nodiscard]] double FaultP50() const { return fault.first; }
+  [[nodiscard]] double FaultP99() const { return fault.second; }
+  [[nodiscard]] double MapP50() const { return map.first; }
+  [[nodiscard]] double MapP99() const { return map.second; }
+  [[nodiscard]] double Readings() const { return readings_per_s; }
 };
 
-void MeasureScheme(const ServerProcess& server, v1::Scheme scheme, const RpcOptions& options,
-                   Report& report) {
-  const RpcMm mm(server.target(), scheme, kTouched);
-  AddVmas(server, mm);
-  Latencies faults;
-  Latencies maps;
-  const auto faulter = Victim(server, mm, Touching(mm.region(), kTouched), faults);
-  const auto mapper = Victim(server, mm, Mapping(mm.region() - (uint64_t{1} << 40)), maps);
-  std::array<Figures, kCells.size()> figures;
-  for (int round = 0; round < options.rounds; ++round) {
-    for (size_t i = 0; i < kCells.size(); ++i) {
-      const size_t at = round % 2 == 0 ? i : kCells.size() - 1 - i;
-      std::vector<Load*> loads = {faulter.get(), mapper.get()};
-      std::optional<ObserverLoad> observer;
-      if (kCells[at].mode)
-        loads.push_back(&observer.emplace(server.target(), mm, *kCells[at].mode));
-      faults.Clear();
-      maps.Clear();
-      const auto windows = Measure(loads, server, options.window_seconds);
-      Figures& to = figures[at];
-      const auto fault = faults.TakeP50AndP99();
-      const auto map = maps.TakeP50AndP99();
-      to.fault_p50.push_back(fault.first);
-      to.fault_p99.push_back(fault.second);
-      to.map_p50.push_back(map.first);
-      to.map_p99.push_back(map.second);
-      to.readings.push_back(observer ? windows.back().rate() : 0);
-    }
+/// The victims of one scheme.
+class Victims {
+ public:
+  Victims(const ServerProcess& server, v1::Scheme scheme)
+      : server_(server),
+        mm_(server.target(), scheme, kTouched),
+        faulter_(Victim(server, mm_, Touching(mm_.region(), kTouched), faults_)),
+        mapper_(Victim(server, mm_, Mapping(mm_.region() - (uint64_t{1} << 40)), maps_)) {
+    AddVmas(server, mm_);
   }
-  const auto median = [](const std::vector<double>& values) {
-    return Number(SpreadOf(values).median, 2);
+
+  [[nodiscard]] ObserverWindow Measure(const Cell& cell, double seconds) {
+    std::vector<Load*> loads = {faulter_.get(), mapper_.get()};
+    std::optional<ObserverLoad> observer;
+    if (cell.mode) loads.push_back(&observer.emplace(server_.target(), mm_, *cell.mode));
+    faults_.Clear();
+    maps_.Clear();
+    const RpcWindow last = bench::Measure(loads, server_, seconds).back();
+    return {.fault = faults_.TakeP50AndP99(),
+            .map = maps_.TakeP50AndP99(),
+            .readings_per_s = observer ? last.rate() : 0,
+            .foreign_cores = last.foreign_cores};
+  }
+
+ private:
+  const ServerProcess& server_;
+  const RpcMm mm_;
+  Latencies faults_;
+  Latencies maps_;
+  const std::unique_ptr<StreamLoad> faulter_;
+  const std::unique_ptr<StreamLoad> mapper_;
+};
+
+/// Prints its rows.
+WindowTally MeasureScheme(const ServerProcess& server, v1::Scheme scheme, const RpcOptions& options,
+                          Report& report) {
+  Victims victims(server, scheme);
+  Rounds<ObserverWindow> rounds;
+  std::array<size_t, kCells.size()> ids{};
+  for (size_t i = 0; i < kCells.size(); ++i) {
+    ids[i] = rounds.Add([&victims, &options, &cell = kCells[i]] {
+      return victims.Measure(cell, options.rounds.window_seconds);
+    });
+  }
+  rounds.Run(options.rounds, "observers");
+  const auto median = [&](size_t id, double (ObserverWindow::*figure)() const, int digits) {
+    return Number(rounds.Of(id, figure).median, digits);
   };
   for (size_t i = 0; i < kCells.size(); ++i) {
-    const Figures& of = figures[i];
-    report.Row({Text(NameOf(scheme)), Text(kCells[i].observer), median(of.fault_p50),
-                median(of.fault_p99), median(of.map_p50), median(of.map_p99),
-                Number(SpreadOf(of.readings).median, 0)});
+    report.Row(
+        {Text(NameOf(scheme)), Text(kCells[i].observer),
+         median(ids[i], &ObserverWindow::FaultP50, 2), median(ids[i], &ObserverWindow::FaultP99, 2),
+         median(ids[i], &ObserverWindow::MapP50, 2), median(ids[i], &ObserverWindow::MapP99, 2),
+         median(ids[i], &ObserverWindow::Readings, 0)});
   }
+  return rounds.tally();
 }
 
 }  // namespace
@@ -218,10 +247,15 @@ void PrintObservers(const ServerProcess& server, const RpcOptions& options, Repo
                 {"map_p50_us", "map p50", 10},
                 {"map_p99_us", "map p99", 10},
                 {"readings_per_s", "smaps/s", 8}});
+  WindowTally tally;
   for (const v1::Scheme scheme :
        {v1::SCHEME_MMAP_LOCK, v1::SCHEME_VMA_REFCNT, v1::SCHEME_RCU_RESTART}) {
-    MeasureScheme(server, scheme, options, report);
+    const WindowTally one = MeasureScheme(server, scheme, options, report);
+    tally.kept += one.kept;
+    tally.redone += one.redone;
+    tally.dirty += one.dirty;
   }
+  NoteWindows("observers", tally, options.rounds, report);
 }
 
 }  // namespace faultline::bench

@@ -11,6 +11,7 @@
 #include <absl/strings/str_format.h>
 
 #include "core/base/check.h"
+#include "tests/bench/rounds.h"
 #include "tests/bench/rpc_load.h"
 
 namespace faultline::bench {
@@ -22,104 +23,68 @@ constexpr uint64_t kPartBytes = 32 * kMib;
 constexpr uint64_t kRegion = 4 * kPartBytes;
 
 /// Loads that run at once; the first one is what is measured, with its streams taken together.
-struct Cell {
+struct LoadGroup {
   std::vector<std::unique_ptr<Load>> loads;
   size_t measured = 1;  ///< how many of them, from the first on
 };
 
-/// Windows of cells in turns.
-class RpcRounds {
+RpcWindow MeasureLoads(const ServerProcess& server, const LoadGroup& group, double seconds) {
+  std::vector<Load*> loads;
+  for (const auto& load : group.loads) loads.push_back(load.get());
+  const std::vector<RpcWindow> windows = Measure(loads, server, seconds);
+  RpcWindow sum = windows.front();
+  for (size_t i = 1; i < group.measured; ++i) sum.operations += windows[i].operations;
+  return sum;
+}
+
+/// The rounds of a table, whose cells are loads of one server.
+class RpcRounds : public Rounds<RpcWindow> {
  public:
   RpcRounds(const ServerProcess& server, const RpcOptions& options)
-      : server_(server), options_(options) {}
+      : server_(server), options_(options.rounds) {}
 
-  size_t Add(Cell cell) {
-    cells_.push_back(std::move(cell));
-    windows_.emplace_back();
-    return cells_.size() - 1;
-  }
-  void Run() {
-    for (auto& cell : cells_) (void)Window(cell, 0.05);  // connections and memory are there then
-    for (int round = 0; round < options_.rounds; ++round) {
-      for (size_t i = 0; i < cells_.size(); ++i) {
-        const size_t at = round % 2 == 0 ? i : cells_.size() - 1 - i;
-        windows_[at].push_back(CleanWindow(cells_[at]));
-      }
-    }
-  }
-
-  using Figure = double (RpcWindow::*)() const;
-  [[nodiscard]] Spread Of(size_t cell, Figure figure) const {
-    std::vector<double> values;
-    for (const RpcWindow& window : windows_[cell]) values.push_back((window.*figure)());
-    return SpreadOf(std::move(values));
+  size_t AddLoads(LoadGroup group) {
+    (void)MeasureLoads(server_, group, 0.05);  // connections and memory are there then
+    return Add([this, shared = std::make_shared<const LoadGroup>(std::move(group))] {
+      return MeasureLoads(server_, *shared, options_.window_seconds);
+    });
   }
   /// Rate by rate, within a round.
-  [[nodiscard]] Spread Ratio(size_t cell, size_t by) const {
-    std::vector<double> values;
-    for (size_t i = 0; i < windows_[cell].size(); ++i) {
-      values.push_back(windows_[cell][i].rate() / windows_[by][i].rate());
-    }
-    return SpreadOf(std::move(values));
+  [[nodiscard]] Spread RateRatio(size_t cell, size_t by) const {
+    return Ratio(cell, by, &RpcWindow::rate);
   }
-  void Note(Report& report) const {
-    report.Note(absl::StrFormat(
-        "%d rounds of %.2f s; %d windows measured again since others used more than %.2f cores, %d "
-        "kept all the same",
-        options_.rounds, options_.window_seconds, redone_, options_.foreign_cores, dirty_));
+  void Run(const std::string& table) { Rounds::Run(options_, table); }
+  void Note(const std::string& table, Report& report) const {
+    NoteWindows(table, tally(), options_, report);
   }
 
  private:
-  RpcWindow Window(Cell& cell, double seconds) const {
-    std::vector<Load*> loads;
-    for (const auto& load : cell.loads) loads.push_back(load.get());
-    const std::vector<RpcWindow> windows = Measure(loads, server_, seconds);
-    RpcWindow sum = windows.front();
-    for (size_t i = 1; i < cell.measured; ++i) sum.operations += windows[i].operations;
-    return sum;
-  }
-  RpcWindow CleanWindow(Cell& cell) {
-    for (int attempt = 1;; ++attempt) {
-      const RpcWindow window = Window(cell, options_.window_seconds);
-      const bool dirty = window.foreign_cores > options_.foreign_cores;
-      if (!dirty || attempt == options_.attempts) {
-        if (dirty) ++dirty_;
-        return window;
-      }
-      ++redone_;
-    }
-  }
-
   const ServerProcess& server_;
-  const RpcOptions& options_;
-  std::vector<Cell> cells_;
-  std::vector<std::vector<RpcWindow>> windows_;
-  int redone_ = 0;
-  int dirty_ = 0;
+  const RoundOptions& options_;
 };
 
-Cell OneLoad(std::unique_ptr<Load> load) {
-  Cell cell;
-  cell.loads.push_back(std::move(load));
-  return cell;
+LoadGroup OneLoad(std::unique_ptr<Load> load) {
+  LoadGroup group;
+  group.loads.push_back(std::move(load));
+  return group;
 }
 
 /// Whether faults find their pages absent, or there.
 enum class Pages : uint8_t { kAbsent, kPresent };
 
 /// Streams that fault in parts of one region, each in its own.
-Cell Faulters(const ServerProcess& server, Side side, const RpcMm& mm, int streams,
-              StreamShape shape, Pages pages) {
-  Cell cell;
-  cell.measured = static_cast<size_t>(streams);
+LoadGroup Faulters(const ServerProcess& server, Side side, const RpcMm& mm, int streams,
+                   StreamShape shape, Pages pages) {
+  LoadGroup group;
+  group.measured = static_cast<size_t>(streams);
   for (int i = 0; i < streams; ++i) {
     const uint64_t begin = mm.region() + static_cast<uint64_t>(i) * kPartBytes;
-    cell.loads.push_back(std::make_unique<StreamLoad>(
+    group.loads.push_back(std::make_unique<StreamLoad>(
         server.target(), side, mm, shape.in_flight,
         pages == Pages::kAbsent ? FirstTouches(begin, kPartBytes, shape.batch)
                                 : Faults(begin, kPartBytes, shape.batch)));
   }
-  return cell;
+  return group;
 }
 
 /// Columns of a comparison with an empty call.
@@ -137,7 +102,7 @@ std::vector<Column> Compared(std::vector<Column> first) {
 
 void CompareRow(const RpcRounds& rounds, size_t cell, size_t empty, std::vector<Value> first,
                 Report& report) {
-  const Spread ratio = rounds.Ratio(cell, empty);
+  const Spread ratio = rounds.RateRatio(cell, empty);
   first.push_back(Number(rounds.Of(empty, &RpcWindow::rate).median, 0));
   first.push_back(Number(rounds.Of(cell, &RpcWindow::rate).median, 0));
   first.push_back(Number(ratio.median, 3));
@@ -160,19 +125,19 @@ void PrintUnary(const ServerProcess& server, const RpcOptions& options, Report& 
   RpcRounds rounds(server, options);
   std::vector<std::pair<size_t, size_t>> pairs;
   for (const int clients : options.clients) {
-    const size_t empty = rounds.Add(
+    const size_t empty = rounds.AddLoads(
         OneLoad(std::make_unique<UnaryLoad>(server.target(), Side::kEmpty, mm, clients)));
-    const size_t fault = rounds.Add(
+    const size_t fault = rounds.AddLoads(
         OneLoad(std::make_unique<UnaryLoad>(server.target(), Side::kFaultline, mm, clients)));
     pairs.emplace_back(fault, empty);
   }
-  rounds.Run();
+  rounds.Run("unary");
   report.Begin("unary", "Unary faults (tag, rcu_restart) beside empty calls; CPU per call",
                Compared({{"clients", "clients", 8}}));
   for (size_t i = 0; i < pairs.size(); ++i) {
     CompareRow(rounds, pairs[i].first, pairs[i].second, {Number(options.clients[i])}, report);
   }
-  rounds.Note(report);
+  rounds.Note("unary", report);
 }
 
 void PrintSingleOperations(const ServerProcess& server, const RpcOptions& options, Report& report) {
@@ -182,19 +147,20 @@ void PrintSingleOperations(const ServerProcess& server, const RpcOptions& option
   std::vector<std::pair<size_t, size_t>> pairs;
   for (const uint32_t depth : in_flight) {
     const StreamShape shape{.batch = 1, .in_flight = depth};
-    const size_t empty = rounds.Add(Faulters(server, Side::kEmpty, mm, 1, shape, Pages::kAbsent));
+    const size_t empty =
+        rounds.AddLoads(Faulters(server, Side::kEmpty, mm, 1, shape, Pages::kAbsent));
     const size_t fault =
-        rounds.Add(Faulters(server, Side::kFaultline, mm, 1, shape, Pages::kAbsent));
+        rounds.AddLoads(Faulters(server, Side::kFaultline, mm, 1, shape, Pages::kAbsent));
     pairs.emplace_back(fault, empty);
   }
-  rounds.Run();
+  rounds.Run("single");
   report.Begin("single", "One stream of single faults beside an empty one; CPU per operation",
                Compared({{"in_flight", "in flight", 10}}));
   for (size_t i = 0; i < pairs.size(); ++i) {
     CompareRow(rounds, pairs[i].first, pairs[i].second, {Number(static_cast<int>(in_flight[i]))},
                report);
   }
-  rounds.Note(report);
+  rounds.Note("single", report);
 }
 
 void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report& report) {
@@ -211,8 +177,9 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
   std::vector<Row> rows;
   const auto add = [&](Pages pages, uint32_t batch, int streams) {
     const StreamShape shape{.batch = batch, .in_flight = kInFlight};
-    const size_t empty = rounds.Add(Faulters(server, Side::kEmpty, mm, streams, shape, pages));
-    const size_t fault = rounds.Add(Faulters(server, Side::kFaultline, mm, streams, shape, pages));
+    const size_t empty = rounds.AddLoads(Faulters(server, Side::kEmpty, mm, streams, shape, pages));
+    const size_t fault =
+        rounds.AddLoads(Faulters(server, Side::kFaultline, mm, streams, shape, pages));
     rows.push_back(
         {.pages = pages, .batch = batch, .streams = streams, .empty = empty, .fault = fault});
   };
@@ -221,7 +188,7 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
       for (const int streams : options.streams) add(pages, batch, streams);
     }
   }
-  rounds.Run();
+  rounds.Run("batches");
   report.Begin(
       "batches",
       "Batches of write faults (tag, rcu_restart, one VMA), 4 in flight, on pages that are "
@@ -233,7 +200,7 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
                 Number(static_cast<int>(row.batch)), Number(row.streams)},
                report);
   }
-  rounds.Note(report);
+  rounds.Note("batches", report);
 }
 
 void PrintContention(const ServerProcess& server, const RpcOptions& options, Report& report) {
@@ -254,22 +221,22 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     const auto scheme = static_cast<v1::Scheme>(number);
     mms.push_back(std::make_unique<RpcMm>(server.target(), scheme, 2 * kPartBytes));
     const auto beside = [&, mm = mms.back().get()](uint64_t below) {
-      Cell cell = Faulters(server, Side::kFaultline, *mm, 2, kShape, Pages::kAbsent);
+      LoadGroup group = Faulters(server, Side::kFaultline, *mm, 2, kShape, Pages::kAbsent);
       if (below != 0) {
-        cell.loads.push_back(
+        group.loads.push_back(
             std::make_unique<StreamLoad>(server.target(), Side::kFaultline, *mm, 2,
                                          MapUnmap(mm->region() - below, 16 * 4096, kMapperBatch)));
       }
-      return rounds.Add(std::move(cell));
+      return rounds.AddLoads(std::move(group));
     };
     rows.push_back({.scheme = scheme,
-                    .present = rounds.Add(Faulters(server, Side::kFaultline, *mms.back(), 2, kShape,
-                                                   Pages::kPresent)),
+                    .present = rounds.AddLoads(Faulters(server, Side::kFaultline, *mms.back(), 2,
+                                                        kShape, Pages::kPresent)),
                     .quiet = beside(0),
                     .far = beside(kFar),
                     .merging = beside(16 * uint64_t{4096})});
   }
-  rounds.Run();
+  rounds.Run("contention");
   report.Begin(
       "contention",
       "Two streams with batches of 4096 write faults in one VMA, million faults/s: on pages "
@@ -288,14 +255,14 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     return Number(rounds.Of(cell, &RpcWindow::rate).median * 1e-6, 2);
   };
   for (const Row& row : rows) {
-    report.Row({Text(NameOf(row.scheme)), millions(row.present),
-                Number(rounds.Ratio(row.present, rows.front().present).median, 2),
-                millions(row.quiet), Number(rounds.Ratio(row.quiet, rows.front().quiet).median, 2),
-                millions(row.far), Number(rounds.Ratio(row.far, rows.front().far).median, 2),
-                millions(row.merging),
-                Number(rounds.Ratio(row.merging, rows.front().merging).median, 2)});
+    report.Row(
+        {Text(NameOf(row.scheme)), millions(row.present),
+         Number(rounds.RateRatio(row.present, rows.front().present).median, 2), millions(row.quiet),
+         Number(rounds.RateRatio(row.quiet, rows.front().quiet).median, 2), millions(row.far),
+         Number(rounds.RateRatio(row.far, rows.front().far).median, 2), millions(row.merging),
+         Number(rounds.RateRatio(row.merging, rows.front().merging).median, 2)});
   }
-  rounds.Note(report);
+  rounds.Note("contention", report);
 }
 
 }  // namespace faultline::bench

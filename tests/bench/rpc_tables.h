@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The tables of rpc_bench: unary calls and streams beside empty ones of the same shape, and the
-// contention of schemes as a remote client sees it. All cells of a table are measured in turns,
-// one round after the other, every other round in the opposite order; ratios are of one round.
+// contention of schemes as a remote client sees it. The cells of a table are measured in rounds
+// (rounds.h).
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,13 @@
 
 #include "faultline/v1/common.pb.h"
 #include "tests/bench/report.h"
+#include "tests/bench/rounds.h"
 #include "tests/bench/rpc_server.h"
 
 namespace faultline::bench {
 
 struct RpcOptions {
-  int rounds = 7;
-  double window_seconds = 0.25;
-  double foreign_cores = 0.12;  ///< a window with more than this is measured again
-  int attempts = 3;             ///< at most, per window
+  RoundOptions rounds{.window_seconds = 0.25};
   std::vector<int> clients = {1, 8, 16};
   std::vector<int> streams = {1, 2, 4};
   std::vector<uint32_t> batches = {64, 512, 4096};

@@ -4,39 +4,53 @@
 // name for, the API has one that is called so, and the other way round. The rule: the core's name
 // in capitals, what is no letter or digit as "_", behind the prefix of the API's enum.
 //
-// Numbers are compared for errno alone: elsewhere they are the API's own (proto/faultline/v1).
+// And they have the same order, so that conversions can count on it (server/api_enums.h): the
+// API's number is what ToApi makes of the core's enumerator.
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/strings/match.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/generated_enum_reflection.h>
 #include <gtest/gtest.h>
 
 #include "core/base/errno.h"
+#include "core/fault/fault.h"
 #include "core/fault/fault_options.h"
+#include "core/folio/frame_memory.h"
 #include "core/folio/watermarks.h"
+#include "core/mm/vma_scan.h"
 #include "core/observe/activity.h"
 #include "core/observe/fault_counters.h"
 #include "core/observe/fault_reasons.h"
+#include "core/pgtable/entry.h"
 #include "core/sync/fail_points.h"
+#include "core/sync/lock_hooks.h"
 #include "core/sync/lock_rank.h"
+#include "core/sync/lock_stats.h"
+#include "core/sync/modelled/depth_first.h"
 #include "core/sync/modelled/execution.h"
+#include "core/sync/modelled/search.h"
 #include "core/vma/merge.h"
 #include "faultline/v1/common.pb.h"
 #include "faultline/v1/lab.pb.h"
 #include "faultline/v1/machine.pb.h"
+#include "faultline/v1/observe.pb.h"
 #include "faultline/v1/statistics.pb.h"
+#include "server/api_enums.h"
 
 namespace faultline {
 namespace {
 
 using google::protobuf::EnumDescriptor;
-using ::testing::UnorderedElementsAreArray;
+using ::testing::ElementsAreArray;
 using Names = std::vector<std::string>;
 
 std::string Capitals(std::string_view name) {
@@ -59,11 +73,12 @@ std::string PrefixOf(const EnumDescriptor& api) {
   return prefix + "_";
 }
 
-/// What the API calls its values, without the one that is UNSPECIFIED.
+/// What the API calls its values, by their numbers from 1 on, which have no gaps.
 Names NamesOf(const EnumDescriptor& api) {
   Names names;
-  for (int i = 0; i < api.value_count(); ++i) {
-    if (api.value(i)->number() != 0) names.push_back(api.value(i)->name());
+  for (int number = 1; number < api.value_count(); ++number) {
+    const auto* value = api.FindValueByNumber(number);
+    names.push_back(value == nullptr ? "nothing" : value->name());
   }
   return names;
 }
@@ -80,7 +95,19 @@ Names Expected(const EnumDescriptor& api, size_t count = static_cast<size_t>(Cor
 
 template <class Core>
 void ExpectSameNames(const EnumDescriptor& api) {
-  EXPECT_THAT(NamesOf(api), UnorderedElementsAreArray(Expected<Core>(api))) << api.full_name();
+  EXPECT_THAT(NamesOf(api), ElementsAreArray(Expected<Core>(api))) << api.full_name();
+}
+
+/// For enums that the core has no names for: `pairs` are all values of the API but UNSPECIFIED,
+/// each with what it is in the core.
+template <class Api, class Core>
+void ExpectPairs(const std::vector<std::pair<Api, Core>>& pairs) {
+  const EnumDescriptor& api = *google::protobuf::GetEnumDescriptor<Api>();
+  EXPECT_EQ(pairs.size() + 1, static_cast<size_t>(api.value_count())) << api.full_name();
+  for (const auto& [value, core] : pairs) {
+    EXPECT_EQ(server::ToApi<Api>(core), value) << api.full_name();
+    EXPECT_EQ(server::FromApi<Core>(value), core) << api.full_name();
+  }
 }
 
 TEST(VocabularyTest, ChoicesOfTheFaultPathHaveTheCoresNames) {
@@ -109,18 +136,51 @@ TEST(VocabularyTest, LockRanksHaveTheCoresNamesButForThoseOfTests) {
   Names expected = Expected<LockRank>(api);
   std::erase_if(expected,
                 [](const std::string& name) { return absl::StartsWith(name, "LOCK_RANK_TEST_"); });
-  EXPECT_THAT(NamesOf(api), UnorderedElementsAreArray(expected));
+  EXPECT_THAT(NamesOf(api), ElementsAreArray(expected));
 }
 
 TEST(VocabularyTest, ViolationsHaveTheCoresNames) {
   const EnumDescriptor& api = *v1::ViolationKind_descriptor();
   constexpr auto kCount = static_cast<size_t>(ViolationKind::kStepLimit) + 1;
-  EXPECT_THAT(NamesOf(api), UnorderedElementsAreArray(Expected<ViolationKind>(api, kCount)));
+  EXPECT_THAT(NamesOf(api), ElementsAreArray(Expected<ViolationKind>(api, kCount)));
 }
 
-// The core has no names for these.
-TEST(VocabularyTest, FailSitesAreAsMany) {
-  EXPECT_EQ(NamesOf(*v1::FailSite_descriptor()).size(), static_cast<size_t>(FailSite::kCount));
+TEST(VocabularyTest, WhatTheCoreHasNoNamesForIsInItsOrder) {
+  ExpectPairs<v1::AccessKind, AccessKind>({{v1::ACCESS_KIND_READ, AccessKind::kRead},
+                                           {v1::ACCESS_KIND_WRITE, AccessKind::kWrite},
+                                           {v1::ACCESS_KIND_EXEC, AccessKind::kExec}});
+  ExpectPairs<v1::FaultMode, FaultMode>(
+      {{v1::FAULT_MODE_USER, FaultMode::kUser}, {v1::FAULT_MODE_KERNEL, FaultMode::kKernel}});
+  ExpectPairs<v1::PageContents, PageContents>({{v1::PAGE_CONTENTS_TAG, PageContents::kTag},
+                                               {v1::PAGE_CONTENTS_BYTES, PageContents::kBytes}});
+  ExpectPairs<v1::FailSite, FailSite>({{v1::FAIL_SITE_HEAP, FailSite::kHeap},
+                                       {v1::FAIL_SITE_FRAME, FailSite::kFrame},
+                                       {v1::FAIL_SITE_TABLE, FailSite::kTable}});
+  ExpectPairs<v1::ReadMode, ReadMode>({{v1::READ_MODE_WHOLE_LOCK, ReadMode::kWholeLock},
+                                       {v1::READ_MODE_PER_VMA, ReadMode::kPerVma},
+                                       {v1::READ_MODE_RCU, ReadMode::kRcu}});
+  ExpectPairs<v1::TableLevel, TableLevel>({{v1::TABLE_LEVEL_PTE, TableLevel::kPte},
+                                           {v1::TABLE_LEVEL_PMD, TableLevel::kPmd},
+                                           {v1::TABLE_LEVEL_PUD, TableLevel::kPud},
+                                           {v1::TABLE_LEVEL_P4D, TableLevel::kP4d},
+                                           {v1::TABLE_LEVEL_PGD, TableLevel::kPgd}});
+  ExpectPairs<v1::LockMode, LockMode>(
+      {{v1::LOCK_MODE_SHARED, LockMode::kShared}, {v1::LOCK_MODE_EXCLUSIVE, LockMode::kExclusive}});
+  ExpectPairs<v1::LockStatsLevel, LockStatsLevel>(
+      {{v1::LOCK_STATS_LEVEL_OFF, LockStatsLevel::kOff},
+       {v1::LOCK_STATS_LEVEL_WAITS, LockStatsLevel::kWaits},
+       {v1::LOCK_STATS_LEVEL_HOLDS, LockStatsLevel::kHolds}});
+  ExpectPairs<v1::SearchStrategy, Strategy>({{v1::SEARCH_STRATEGY_DFS, Strategy::kDepthFirst},
+                                             {v1::SEARCH_STRATEGY_PCT, Strategy::kPct}});
+  ExpectPairs<v1::SearchPruning, Pruning>(
+      {{v1::SEARCH_PRUNING_NONE, Pruning::kNone}, {v1::SEARCH_PRUNING_BPOR, Pruning::kBpor}});
+  EXPECT_EQ(static_cast<int>(FailSite::kCount), 3) << "one more would be another pair";
+}
+
+TEST(VocabularyTest, NumbersThatAreNoValueAreNothingInTheCore) {
+  EXPECT_EQ(server::FromApi<ReadMode>(v1::READ_MODE_UNSPECIFIED), std::nullopt);
+  EXPECT_EQ(server::FromApi<ReadMode>(static_cast<v1::ReadMode>(4)), std::nullopt);
+  EXPECT_EQ(server::FromApi<ReadMode>(static_cast<v1::ReadMode>(-1)), std::nullopt);
 }
 
 TEST(VocabularyTest, ErrnoHasTheCoresNamesAndNumbers) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tables between the API's enums and the core's: each core enumerator has the API's value of
-// the same name, both ways; and what goes through both ways is the same. Names are compared with
-// those that the core prints, so that a new enumerator without its value fails here.
+// Choices of requests: each field of options is the one of the same name in the core, both ways;
+// and what goes through both ways is the same. That whole vocabularies agree is in
+// tests/proto/vocabulary_test.cc.
 #include "server/options.h"
 
 #include <cctype>
@@ -81,26 +81,9 @@ TEST(OptionsTest, PoliciesHaveTheNamesOfTheCore) {
       [](const v1::FaultOptions& message) { return static_cast<int>(message.guard()); });
 }
 
-TEST(OptionsTest, ExplanationsHaveTheNamesOfTheCore) {
-  CompareEach<FaultRung>("FAULT_RUNG_", v1::FaultRung_descriptor()->value_count(),
-                         [](const std::string& name, FaultRung core) {
-                           return v1::FaultRung_Name(ToProto(core)) == name;
-                         });
-  CompareEach<LeaveReason>("LEAVE_REASON_", v1::LeaveReason_descriptor()->value_count(),
-                           [](const std::string& name, LeaveReason core) {
-                             return v1::LeaveReason_Name(ToProto(core)) == name;
-                           });
-  CompareEach<Activity>("ACTIVITY_", v1::Activity_descriptor()->value_count(),
-                        [](const std::string& name, Activity core) {
-                          return v1::Activity_Name(ToProto(core)) == name;
-                        });
-}
-
-TEST(OptionsTest, LockRanksHaveTheNamesOfTheCore) {
-  for (int i = 0; i <= static_cast<int>(LockRank::kWaitQueue); ++i) {
-    const LockRank rank = static_cast<LockRank>(i);
-    EXPECT_EQ(v1::LockRank_Name(ToProto(rank)), ApiName("LOCK_RANK_", Name(rank)));
-  }
+TEST(OptionsTest, LockRanksOfTestsHaveNoValue) {
+  EXPECT_EQ(ToProto(LockRank::kWaitQueue), v1::LOCK_RANK_WAIT_QUEUE);
+  EXPECT_EQ(ToProto(LockRank::kTestOuter), v1::LOCK_RANK_UNSPECIFIED);
   EXPECT_EQ(ToProto(LockRank::kCount), v1::LOCK_RANK_UNSPECIFIED);
 }
 

@@ -8,11 +8,13 @@
 // what it makes others answer, EDEADLK.
 #include "server/progress_group.h"
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <absl/time/clock.h>
@@ -21,22 +23,44 @@
 namespace faultline::server {
 namespace {
 
-using Member = std::unique_ptr<ProgressMember>;
-
 constexpr absl::Duration kForever = absl::Seconds(30);  // so that what hangs fails
+
+/// A member and the number by which others wait for it.
+struct Member {
+  uint64_t number = 0;
+  std::unique_ptr<ProgressMember> progress;
+
+  ProgressMember* operator->() const { return progress.get(); }
+};
 
 Member Join(ProgressGroups& groups, uint64_t number, const std::string& group = "g") {
   auto member = groups.Join(group, number);
   EXPECT_TRUE(member.ok());
-  return member.ok() ? *std::move(member) : nullptr;
+  return {.number = number, .progress = member.ok() ? *std::move(member) : nullptr};
 }
 
-/// A member that waits on a thread of its own.
+/// Members 1 to `kCount` of one group.
+template <size_t kCount>
+std::array<Member, kCount> JoinAll(ProgressGroups& groups) {
+  std::array<Member, kCount> members;
+  for (size_t i = 0; i < kCount; ++i) members[i] = Join(groups, i + 1);
+  return members;
+}
+
+/// A member that waits on a thread of its own, until another one has done `count`.
 class Waiter {
  public:
-  Waiter(ProgressMember& member, uint64_t number, uint64_t count, absl::Duration timeout = kForever)
-      : thread_([&member, number, count, timeout, this] {
-          error_ = member.Wait(number, count, timeout);
+  /// It waits when this returns.
+  Waiter(const Member& member, const Member& awaited, uint64_t count)
+      : Waiter(member, awaited.number, count) {
+    while (awaited->Wait(member.number, UINT64_MAX, absl::ZeroDuration()) != Errno::kEdeadlk) {
+      std::this_thread::yield();
+    }
+  }
+  /// For one that need not be there yet. It may be yet to begin its wait, too.
+  Waiter(const Member& member, uint64_t number, uint64_t count)
+      : thread_([&member, number, count, this] {
+          error_ = member->Wait(number, count, kForever);
           ended_.store(true);
         }) {}
   ~Waiter() {
@@ -54,17 +78,9 @@ class Waiter {
   std::thread thread_;
 };
 
-/// Returns when some member waits, directly or through others, for `member`: `probe` is told.
-void AwaitThatOneWaitsFor(ProgressMember& member, uint64_t waiting) {
-  while (member.Wait(waiting, UINT64_MAX, absl::ZeroDuration()) != Errno::kEdeadlk) {
-    std::this_thread::yield();
-  }
-}
-
 TEST(ProgressGroupTest, WhatIsDoneAlreadyIsNotWaitedFor) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
+  const auto [a, b] = JoinAll<2>(groups);
   EXPECT_EQ(a->Wait(2, 0, kForever), std::nullopt);
   b->CountOne();
   EXPECT_EQ(a->Wait(2, 1, kForever), std::nullopt);
@@ -73,10 +89,8 @@ TEST(ProgressGroupTest, WhatIsDoneAlreadyIsNotWaitedFor) {
 
 TEST(ProgressGroupTest, WaitsUntilTheOtherHasDoneEnough) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
-  Waiter waiter(*a, 2, 3);
-  AwaitThatOneWaitsFor(*b, 1);
+  const auto [a, b] = JoinAll<2>(groups);
+  Waiter waiter(a, b, 3);
   b->CountOne();
   b->CountOne();
   EXPECT_FALSE(waiter.ended());
@@ -86,13 +100,9 @@ TEST(ProgressGroupTest, WaitsUntilTheOtherHasDoneEnough) {
 
 TEST(ProgressGroupTest, SeveralMayWaitForDifferentCountsOfOne) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
-  const Member c = Join(groups, 3);
-  Waiter first(*a, 3, 1);
-  Waiter second(*b, 3, 2);
-  AwaitThatOneWaitsFor(*c, 1);
-  AwaitThatOneWaitsFor(*c, 2);
+  const auto [a, b, c] = JoinAll<3>(groups);
+  Waiter first(a, c, 1);
+  Waiter second(b, c, 2);
   c->CountOne();
   EXPECT_EQ(first.Join(), std::nullopt);
   EXPECT_FALSE(second.ended());
@@ -103,8 +113,7 @@ TEST(ProgressGroupTest, SeveralMayWaitForDifferentCountsOfOne) {
 TEST(ProgressGroupTest, KeepsTheOrderOfTwoThatTakeTurns) {
   constexpr int kTurns = 2000;
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
+  const auto [a, b] = JoinAll<2>(groups);
   std::vector<int> order;  // guarded by whose turn it is
   std::thread other([&] {
     for (uint64_t turn = 0; turn < kTurns; ++turn) {
@@ -131,7 +140,7 @@ TEST(ProgressGroupTest, WaitsForOneThatIsYetToCome) {
   ProgressGroups groups;
   const Member a = Join(groups, 1);
   EXPECT_EQ(a->Wait(7, 1, absl::ZeroDuration()), Errno::kEtimedout);
-  Waiter waiter(*a, 7, 1);
+  Waiter waiter(a, 7, 1);
   const Member late = Join(groups, 7);
   late->CountOne();
   EXPECT_EQ(waiter.Join(), std::nullopt);
@@ -139,12 +148,10 @@ TEST(ProgressGroupTest, WaitsForOneThatIsYetToCome) {
 
 TEST(ProgressGroupTest, OneThatLeftWithoutHavingDoneEnoughIsGone) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  Member b = Join(groups, 2);
+  auto [a, b] = JoinAll<2>(groups);
   b->CountOne();
-  Waiter waiter(*a, 2, 2);
-  AwaitThatOneWaitsFor(*b, 1);
-  b.reset();
+  Waiter waiter(a, b, 2);
+  b.progress.reset();
   EXPECT_EQ(waiter.Join(), Errno::kEsrch);
   EXPECT_EQ(a->Wait(2, 2, kForever), Errno::kEsrch);
   EXPECT_EQ(a->Wait(2, 1, kForever), std::nullopt) << "what it did stays done";
@@ -152,8 +159,7 @@ TEST(ProgressGroupTest, OneThatLeftWithoutHavingDoneEnoughIsGone) {
 
 TEST(ProgressGroupTest, TimeEndsAWait) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
+  const auto [a, b] = JoinAll<2>(groups);
   const absl::Time begin = absl::Now();
   EXPECT_EQ(a->Wait(2, 1, absl::Milliseconds(5)), Errno::kEtimedout);
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(5));
@@ -169,10 +175,8 @@ TEST(ProgressGroupTest, ToWaitForOneselfWouldNeverEnd) {
 
 TEST(ProgressGroupTest, ACircleOfTwoIsRefused) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
-  Waiter waiter(*a, 2, 1);
-  AwaitThatOneWaitsFor(*b, 1);
+  const auto [a, b] = JoinAll<2>(groups);
+  Waiter waiter(a, b, 1);
   EXPECT_EQ(b->Wait(1, 1, kForever), Errno::kEdeadlk);
   EXPECT_FALSE(waiter.ended()) << "the one that closes the circle has the error";
   b->CountOne();
@@ -181,14 +185,10 @@ TEST(ProgressGroupTest, ACircleOfTwoIsRefused) {
 
 TEST(ProgressGroupTest, ACircleOfThreeIsRefused) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
-  const Member c = Join(groups, 3);
-  Waiter first(*a, 2, 1);
-  AwaitThatOneWaitsFor(*b, 1);
-  Waiter second(*b, 3, 1);
-  AwaitThatOneWaitsFor(*c, 1);  // 1 waits for 2, which waits for 3
-  EXPECT_EQ(c->Wait(1, 1, kForever), Errno::kEdeadlk);
+  const auto [a, b, c] = JoinAll<3>(groups);
+  Waiter first(a, b, 1);
+  Waiter second(b, c, 1);
+  EXPECT_EQ(c->Wait(1, 1, kForever), Errno::kEdeadlk) << "1 waits for 2, which waits for 3";
   EXPECT_EQ(c->Wait(2, 1, kForever), Errno::kEdeadlk);
   c->CountOne();
   EXPECT_EQ(second.Join(), std::nullopt);
@@ -199,10 +199,8 @@ TEST(ProgressGroupTest, ACircleOfThreeIsRefused) {
 TEST(ProgressGroupTest, WhoCanGoOnIsInNoCircle) {
   for (int round = 0; round < 500; ++round) {
     ProgressGroups groups;
-    const Member a = Join(groups, 1);
-    const Member b = Join(groups, 2);
-    Waiter waiter(*a, 2, 1);
-    AwaitThatOneWaitsFor(*b, 1);
+    const auto [a, b] = JoinAll<2>(groups);
+    Waiter waiter(a, b, 1);
     b->CountOne();  // now it can, whether or not it has noticed
     EXPECT_EQ(b->Wait(1, 1, absl::ZeroDuration()), Errno::kEtimedout) << round;
     EXPECT_EQ(waiter.Join(), std::nullopt);
@@ -211,10 +209,8 @@ TEST(ProgressGroupTest, WhoCanGoOnIsInNoCircle) {
 
 TEST(ProgressGroupTest, AKillEndsTheWaitAndThoseThatFollow) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
-  Waiter waiter(*a, 2, 1);
-  AwaitThatOneWaitsFor(*b, 1);
+  const auto [a, b] = JoinAll<2>(groups);
+  Waiter waiter(a, b, 1);
   a->Kill();
   EXPECT_EQ(waiter.Join(), Errno::kEintr);
   EXPECT_EQ(a->Wait(2, 1, kForever), Errno::kEintr);
@@ -227,13 +223,13 @@ TEST(ProgressGroupTest, NumbersOfFormerThreadsStayTakenUntilTheGroupEnds) {
   Member a = Join(groups, 1);
   EXPECT_FALSE(groups.Join("g", 1).ok());
   Member b = Join(groups, 2);
-  b.reset();
+  b.progress.reset();
   auto again = groups.Join("g", 2);
   ASSERT_FALSE(again.ok());
   EXPECT_EQ(again.refusal().reason, v1::ERROR_REASON_ALREADY_EXISTS);
   EXPECT_EQ(again.refusal().field, "open.progress_number");
   EXPECT_EQ(again.refusal().value, "2");
-  a.reset();  // the last one: the group ends
+  a.progress.reset();  // the last one: the group ends
   const Member anew = Join(groups, 2);
   EXPECT_EQ(anew->Wait(1, 1, absl::ZeroDuration()), Errno::kEtimedout) << "nobody left it";
 }
@@ -248,8 +244,7 @@ TEST(ProgressGroupTest, GroupsAreApart) {
 
 TEST(ProgressGroupTest, TheClockBeginsOnceForAll) {
   ProgressGroups groups;
-  const Member a = Join(groups, 1);
-  const Member b = Join(groups, 2);
+  const auto [a, b] = JoinAll<2>(groups);
   const absl::Time began = a->ClockBegan();
   EXPECT_EQ(b->ClockBegan(), began);
   EXPECT_EQ(a->ClockBegan(), began);

@@ -77,12 +77,15 @@ v1::OperationResults CarryOut(Machine& machine, const v1::OperationBatch& batch)
   return results;
 }
 
+constexpr Script::Part kTwoRounds[] = {Script::Part::kSetup, Script::Part::kLoop,
+                                       Script::Part::kLoop};
+
 /// The calls of two rounds, carried out one by one; children and what is no call are left out.
 std::vector<std::string> OneByOne(const Plan& plan) {
   Machine machine;
   SlotValues slots;
   Script script(plan, {});
-  for (const auto part : {Script::Part::kSetup, Script::Part::kLoop, Script::Part::kLoop}) {
+  for (const auto part : kTwoRounds) {
     script.Begin(part);
     for (Operation op; script.Next(op);) {
       if (op.action == Action::kFork) script.SkipChild();
@@ -120,7 +123,7 @@ std::vector<std::string> InBatches(const Plan& plan, uint32_t limit) {
     }
     packer.Begin(++batch_id);
   };
-  for (const auto part : {Script::Part::kSetup, Script::Part::kLoop, Script::Part::kLoop}) {
+  for (const auto part : kTwoRounds) {
     script.Begin(part);
     PackEnd end{};
     while ((end = packer.Pack(script, limit)) != PackEnd::kRound) {
@@ -143,53 +146,54 @@ RC_GTEST_PROP(BatchPackerPropertyTest, ItMakesNoDifferenceHowOperationsArePacked
   RC_ASSERT(InBatches(plan, limit) == OneByOne(plan));
 }
 
-TEST(BatchPackerTest, AMappingOfTheSameBatchIsABase) {
-  const Plan plan(Looping("loop { map { span { length: 4096 } } } loop { unmap {} }"), 1);
-  Script script(plan, {});
+/// Rounds of a thread of one workload, and its first batch.
+struct Packing {
+  explicit Packing(const std::string& loop) : plan(Looping(loop), 1) { packer.Begin(1); }
+  void BeginRound() { script.Begin(Script::Part::kLoop); }
+  PackEnd Pack(uint32_t limit) { return packer.Pack(script, limit); }
+
+  const Plan plan;
+  Script script{plan, {}};
   v1::OperationBatch batch;
-  BatchPacker packer(batch);
-  packer.Begin(1);
+  BatchPacker packer{batch};
+};
+constexpr char kMapAndUnmap[] = "loop { map { span { length: 4096 } } } loop { unmap {} }";
+
+TEST(BatchPackerTest, AMappingOfTheSameBatchIsABase) {
+  Packing packing(kMapAndUnmap);
   for (int round = 0; round < 2; ++round) {
-    script.Begin(Script::Part::kLoop);
-    EXPECT_EQ(packer.Pack(script, 100), PackEnd::kRound);
+    packing.BeginRound();
+    EXPECT_EQ(packing.Pack(100), PackEnd::kRound);
   }
-  EXPECT_THAT(batch.bases(), ElementsAre(0, 1, 0, 3));
+  EXPECT_THAT(packing.batch.bases(), ElementsAre(0, 1, 0, 3));
 }
 
 TEST(BatchPackerTest, AMappingOfABatchUnderWayIsWaitedFor) {
-  const Plan plan(Looping("loop { map { span { length: 4096 } } } loop { unmap {} }"), 1);
-  Script script(plan, {});
-  v1::OperationBatch batch;
-  BatchPacker packer(batch);
-  packer.Begin(1);
-  script.Begin(Script::Part::kLoop);
-  EXPECT_EQ(packer.Pack(script, 1), PackEnd::kFull);
-  packer.Begin(2);
-  EXPECT_EQ(packer.Pack(script, 1), PackEnd::kValue);
-  EXPECT_EQ(batch.operations(), 0);
+  Packing packing(kMapAndUnmap);
+  packing.BeginRound();
+  EXPECT_EQ(packing.Pack(1), PackEnd::kFull);
+  packing.packer.Begin(2);
+  EXPECT_EQ(packing.Pack(1), PackEnd::kValue);
+  EXPECT_EQ(packing.batch.operations(), 0);
 
   v1::OperationResults results;
   results.set_batch_id(1);
   results.set_completed(1);
   results.add_values(0x7000);
-  packer.Learn(columns::ResultsReader(results), 1);
-  EXPECT_EQ(packer.Pack(script, 1), PackEnd::kRound);
-  EXPECT_THAT(batch.addresses(), ElementsAre(0x7000));
-  EXPECT_THAT(batch.kinds(), ElementsAre(v1::OPERATION_KIND_MUNMAP));
+  packing.packer.Learn(columns::ResultsReader(results), 1);
+  EXPECT_EQ(packing.Pack(1), PackEnd::kRound);
+  EXPECT_THAT(packing.batch.addresses(), ElementsAre(0x7000));
+  EXPECT_THAT(packing.batch.kinds(), ElementsAre(v1::OPERATION_KIND_MUNMAP));
 }
 
 TEST(BatchPackerTest, WhatNoBatchCanHoldIsTheHosts) {
-  const Plan plan(Looping("loop { pause {} } loop { observe {} } loop { pause {} }"), 1);
-  Script script(plan, {});
-  v1::OperationBatch batch;
-  BatchPacker packer(batch);
-  packer.Begin(1);
-  script.Begin(Script::Part::kLoop);
-  EXPECT_EQ(packer.Pack(script, 10), PackEnd::kHost);
-  EXPECT_EQ(packer.host_operation().action, Action::kObserve);
-  EXPECT_EQ(batch.operations(), 1);
-  EXPECT_EQ(packer.Pack(script, 10), PackEnd::kRound);
-  EXPECT_EQ(batch.operations(), 2);
+  Packing packing("loop { pause {} } loop { observe {} } loop { pause {} }");
+  packing.BeginRound();
+  EXPECT_EQ(packing.Pack(10), PackEnd::kHost);
+  EXPECT_EQ(packing.packer.host_operation().action, Action::kObserve);
+  EXPECT_EQ(packing.batch.operations(), 1);
+  EXPECT_EQ(packing.Pack(10), PackEnd::kRound);
+  EXPECT_EQ(packing.batch.operations(), 2);
 }
 
 }  // namespace
