@@ -22,7 +22,7 @@ constexpr size_t kMmsByDefault = 100;
 struct Import {
   VirtRange range;
   VmaFlags flags = 0;
-  FileRef file = {};
+  FileRef file;
   Mapping* mapping = nullptr;
   PageIndex pgoff = PageIndex(0);
 };
