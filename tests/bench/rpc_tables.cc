@@ -57,6 +57,7 @@ class RpcRounds {
   /// Rate by rate, within a round.
   [[nodiscard]] Spread Ratio(size_t cell, size_t by) const {
     std::vector<double> values;
+    values.reserve(windows_[cell].size());
     for (size_t i = 0; i < windows_[cell].size(); ++i) {
       values.push_back(windows_[cell][i].rate() / windows_[by][i].rate());
     }
@@ -72,6 +73,7 @@ class RpcRounds {
  private:
   RpcWindow Window(Cell& cell, double seconds) const {
     std::vector<Load*> loads;
+    loads.reserve(cell.loads.size());
     for (const auto& load : cell.loads) loads.push_back(load.get());
     const std::vector<RpcWindow> windows = Measure(loads, server_, seconds);
     RpcWindow sum = windows.front();
@@ -256,9 +258,9 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     const auto beside = [&, mm = mms.back().get()](uint64_t below) {
       Cell cell = Faulters(server, Side::kFaultline, *mm, 2, kShape, Pages::kAbsent);
       if (below != 0) {
-        cell.loads.push_back(
-            std::make_unique<StreamLoad>(server.target(), Side::kFaultline, *mm, 2,
-                                         MapUnmap(mm->region() - below, 16 * 4096, kMapperBatch)));
+        cell.loads.push_back(std::make_unique<StreamLoad>(
+            server.target(), Side::kFaultline, *mm, 2,
+            MapUnmap(mm->region() - below, uint64_t{16} * 4096, kMapperBatch)));
       }
       return rounds.Add(std::move(cell));
     };

@@ -197,8 +197,18 @@ TEST(TaskLoanStressTest, EachPieceIsDoneOnceWhoeverIsFaster) {
         case 1:
           lender.task().Unpark();  // for no reason
           break;
-        default:
+        case 2:
           if (lender.TryBorrow([] {})) ++borrowed;
+          break;
+        default:
+          // With more to do than the borrower takes: the lender has a reason to go on at once.
+          if (lender.TryBorrow([&] {
+                lender.Add();
+                ++added;
+                std::this_thread::yield();
+              })) {
+            ++borrowed;
+          }
           break;
       }
     }
