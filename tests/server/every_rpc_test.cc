@@ -61,7 +61,7 @@ bool SetMachine(Message& request, const std::string& machine) {
   if (const FieldDescriptor* const open = type.FindFieldByName("open")) {  // of a stream
     return SetMachine(*request.GetReflection()->MutableMessage(&request, open), machine);
   }
-  for (const char* name : {"name", "parent", "mm", "machine"}) {
+  for (const char* name : {"name", "parent", "mm", "machine", "file"}) {
     const FieldDescriptor* const field = type.FindFieldByName(name);
     if (field == nullptr || field->cpp_type() != FieldDescriptor::CPPTYPE_STRING) continue;
     request.GetReflection()->SetString(&request, field, machine);
@@ -136,9 +136,9 @@ TEST(EveryRpcTest, RefusesAMissingAndAWrongRoutingHeaderIfItNamesAMachine) {
     }
   }
   EXPECT_EQ(served.State(), state);
-  EXPECT_THAT(of_no_machine,
-              ElementsAre("GetServerInfo", "ListSchemes", "CreateMachine", "ListMachines",
-                          "ListWorkloads", "ListScenarios", "Explore", "Replay"));
+  EXPECT_THAT(of_no_machine, ElementsAre("GetServerInfo", "ListSchemes", "CreateMachine",
+                                         "ListMachines", "GetLockStatistics", "SetLockStatistics",
+                                         "ListWorkloads", "ListScenarios", "Explore", "Replay"));
 }
 
 }  // namespace
