@@ -162,12 +162,15 @@ MaybeRefusal AttachStream::OpenLocked(Slot& slot) {
   }
   auto thread = SimulatedThread::Create(calls_.registry(), open);
   if (!thread.ok()) return std::move(thread.refusal());
+  // It begins with mutex_, so it finds what is set here.
+  if (!streams_.executors().TryPost([this] { Execute(); })) {
+    return NoThreadForIt("Limits.max_threads", calls_.registry().limits().max_threads);
+  }
   thread_ = *std::move(thread);
   if (cancelled_) thread_->Kill();
   opened_ = true;
   executing_ = true;
   to_run_.push_back(&slot);
-  streams_.executors().Post([this] { Execute(); });
   return {};
 }
 

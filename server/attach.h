@@ -55,7 +55,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachRequest, v1:
   struct Slot {
     v1::AttachRequest request;
     v1::AttachResponse response;
-    std::optional<BatchRun> run = {};  ///< from its first operation to its last
+    std::optional<BatchRun> run;  ///< from its first operation to its last
   };
   /// What is to be done with gRPC once mutex_ is released.
   struct Next {

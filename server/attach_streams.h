@@ -21,7 +21,9 @@ class AttachStream;
 class AttachStreams {
  public:
   explicit AttachStreams(const Limits& limits)
-      : executors_({.max_threads = limits.max_threads, .max_queue = 0, .name = "attached"}) {}
+      : executors_({.max_threads = limits.max_threads,
+                    .max_queue = limits.max_threads,  // behind those that are just ending
+                    .name = "attached"}) {}
   AttachStreams(const AttachStreams&) = delete;
   AttachStreams& operator=(const AttachStreams&) = delete;
 
@@ -30,7 +32,7 @@ class AttachStreams {
 
   void Add(AttachStream& stream) ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(AttachStream& stream) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// There is a thread for each of Limits.max_threads streams.
+  /// There is a thread for each of Limits.max_threads streams, as far as the host gives them.
   [[nodiscard]] WorkerPool& executors() { return executors_; }
 
  private:

@@ -63,8 +63,12 @@ class LabRuns {
  public:
   explicit LabRuns(const Limits& limits)
       : limit_(limits.max_lab_runs),
-        runners_({.max_threads = limits.max_lab_runs, .max_queue = 0, .name = "lab"}),
-        executors_({.max_threads = limits.max_threads, .max_queue = 0, .name = "workload"}) {}
+        // Queues are for those that come while others are just ending.
+        runners_(
+            {.max_threads = limits.max_lab_runs, .max_queue = limits.max_lab_runs, .name = "lab"}),
+        executors_({.max_threads = limits.max_threads,
+                    .max_queue = limits.max_threads,
+                    .name = "workload"}) {}
   LabRuns(const LabRuns&) = delete;
   LabRuns& operator=(const LabRuns&) = delete;
 
@@ -74,9 +78,9 @@ class LabRuns {
   /// Stops all, and refuses those that come.
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// There is a thread for each run.
+  /// There is a thread for each run, as far as the host gives them.
   [[nodiscard]] WorkerPool& runners() { return runners_; }
-  /// There is a thread for each of Limits.max_threads.
+  /// There is a thread for each of Limits.max_threads, with the same reservation.
   [[nodiscard]] WorkerPool& executors() { return executors_; }
 
  private:
@@ -107,7 +111,11 @@ class LabStream final : public grpc::ServerWriteReactor<Response> {
       return;
     }
     work_ = std::move(work);
-    runs_.runners().Post([this] { Run(); });
+    if (runs_.runners().TryPost([this] { Run(); })) return;
+    work_ = nullptr;
+    runs_.Remove(stop_);
+    this->Finish(calls_.StatusOf(
+        NoThreadForIt("Limits.max_lab_runs", calls_.registry().limits().max_lab_runs)));
   }
 
   // -- For the work, on its own thread ------------------------------------------------------------

@@ -106,7 +106,7 @@ class LabThread {
   std::vector<uint64_t> step_begins_;
   bool in_step_ = false;
   uint64_t round_ended_ns_ = 0;  ///< the last one
-  std::atomic<clockid_t> cpu_clock_{};
+  std::atomic<clockid_t> cpu_clock_;
   std::atomic<bool> has_cpu_clock_{false};
   LabFigures figures_;
 };

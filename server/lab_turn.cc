@@ -131,6 +131,7 @@ MaybeRefusal LabTurn::MakeThreads() {
 
 std::vector<Mapping*> LabTurn::FilesOf(uint32_t thread) const {
   std::vector<Mapping*> mappings;
+  mappings.reserve(files_.size());
   for (const auto& copies : files_) {
     mappings.push_back(&copies[copies.size() == 1 ? 0 : thread].ref.mapping());
   }
@@ -141,10 +142,8 @@ std::vector<Mapping*> LabTurn::FilesOf(uint32_t thread) const {
 // --------------------------------------------------------------------------------------
 
 MaybeRefusal LabTurn::Run(const OnProgress& on_progress, v1::WorkloadResult& result) {
+  if (MaybeRefusal refusal = StartThreads()) return refusal;
   on_progress_ = &on_progress;
-  for (const auto& thread : threads_) {
-    executors_.Post([self = thread.get()] { self->Run(); });
-  }
   started_ns_ = SyncClockNs();
   next_progress_ns_ = started_ns_ + settings_.progress_interval_ns;
   bool whole = gate_->AwaitReady();
@@ -168,6 +167,18 @@ MaybeRefusal LabTurn::Run(const OnProgress& on_progress, v1::WorkloadResult& res
     return MmExited("machine", settings_.machine->id());
   }
   if (whole) Fill(before, after, result);
+  return {};
+}
+
+MaybeRefusal LabTurn::StartThreads() {
+  for (size_t i = 0; i < threads_.size(); ++i) {
+    if (executors_.TryPost([self = threads_[i].get()] { self->Run(); })) continue;
+    // They wait for each other, so without one of them there is nothing to run.
+    gate_->Enter(LabGate::Phase::kOver);
+    for (; i < threads_.size(); ++i) gate_->Left();
+    gate_->AwaitAllLeft();
+    return NoThreadForIt("Limits.max_threads", executors_.options().max_threads);
+  }
   return {};
 }
 

@@ -39,7 +39,7 @@ class LabTurn {
   using OnProgress = std::function<void(const v1::WorkloadProgress&)>;
 
   /// All of it outlives the turn. There are places for the threads among Limits.max_threads, and
-  /// `executors` has a thread of the host for each.
+  /// `executors` may have a thread of the host for each.
   LabTurn(const WorkloadSettings& settings, const workload::Plan& plan, WorkerPool& executors,
           Which which);
   ~LabTurn();
@@ -48,8 +48,8 @@ class LabTurn {
 
   /// Makes files, mms and threads; a limit of the server may refuse.
   [[nodiscard]] MaybeRefusal Prepare();
-  /// After Prepare. MM_EXITED if somebody else ended one of its mms. A result that was stopped
-  /// means nothing.
+  /// After Prepare. MM_EXITED if somebody else ended one of its mms, OVERLOADED if the host refuses
+  /// threads. A result that was stopped means nothing.
   [[nodiscard]] MaybeRefusal Run(const OnProgress& on_progress, v1::WorkloadResult& result);
   /// Ends Run soon. Any thread, after Prepare; does not wait.
   void Stop();
@@ -70,6 +70,8 @@ class LabTurn {
   [[nodiscard]] OrRefusal<Mm*> MakeMm();
   [[nodiscard]] MaybeRefusal MakeThreads();
   [[nodiscard]] std::vector<Mapping*> FilesOf(uint32_t thread) const;
+  /// All, or none is running any more: a host that gives no more threads refuses it.
+  [[nodiscard]] MaybeRefusal StartThreads();
   /// Waits with progress until that time; false: it is over.
   [[nodiscard]] bool Track(uint64_t until_ns, LabGate::Until until);
   [[nodiscard]] bool Measure();

@@ -78,6 +78,12 @@ constexpr std::array kLimits = {
 };
 static_assert(sizeof(Limits) == kLimits.size() * sizeof(uint64_t), "a limit is not in the table");
 
+// OperationResults (attach.proto) with every column, and all numbers as long as they get: an
+// outcome takes 3 bytes (65536), a value, a latency and the rungs 10 each. Around them are tags,
+// lengths, the batch's mark, its times and the instance.
+constexpr uint64_t kMostResultBytes = 3 + 10 + 10 + 10;
+constexpr uint64_t kAroundResults = 128;
+
 }  // namespace
 
 std::span<const LimitInfo> AllLimits() { return kLimits; }
@@ -102,6 +108,15 @@ std::string WhyRefused(const Limits& limits) {
     return absl::StrCat("max_message_bytes: ", limits.max_message_bytes,
                         " is not allowed, at most quota_memory_bytes, which is ",
                         limits.quota_memory_bytes);
+  }
+  // Else a batch would be carried out whose results cannot be sent.
+  const uint64_t most_operations = (limits.max_message_bytes - kAroundResults) / kMostResultBytes;
+  if (limits.max_batch_operations > most_operations) {
+    return absl::StrCat("max_batch_operations: ", limits.max_batch_operations,
+                        " is not allowed, only whole numbers from 1 to ", most_operations,
+                        ", since results of ", kMostResultBytes,
+                        " bytes each have to fit into max_message_bytes, which is ",
+                        limits.max_message_bytes);
   }
   return {};
 }

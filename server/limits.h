@@ -44,7 +44,7 @@ struct Limits {
   /// a page of the longest lists.
   uint64_t max_message_bytes = 4 * kMib;
   /// Beyond 4096 operations a batch is hardly cheaper per operation, only longer. With every column
-  /// full and every number long, this many take about 1 MiB, and some ms at full speed.
+  /// full and every number long, this many take about 1 MiB; results fit into max_message_bytes.
   uint64_t max_batch_operations = 16'384;
   /// With four on the way client, transport and executor were all busy; more only wait.
   uint64_t max_batches_in_flight = 4;

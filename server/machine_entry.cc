@@ -121,6 +121,7 @@ void MachineEntry::Close() {
   ExitAll([] {});
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): it ends what the entry has
 void MachineEntry::ExitAll(const std::function<void()>& done) {
   const std::vector<std::shared_ptr<MmEntry>> mms = MmsFrom(0, SIZE_MAX);
   // One more than there are mms: this call's own, so that `done` comes after the loop.

@@ -22,6 +22,7 @@ constexpr size_t kMmsByDefault = 100;
 struct Import {
   VirtRange range;
   VmaFlags flags = 0;
+  // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it to be left out at will
   FileRef file = {};
   Mapping* mapping = nullptr;
   PageIndex pgoff = PageIndex(0);

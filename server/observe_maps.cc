@@ -5,6 +5,7 @@
 //
 // A page of a reading has to fit into a message: where the next VMA would not, the page ends before
 // it, one VMA at least being in it. What was read beyond is read anew by the next page.
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -48,14 +49,14 @@ class Room {
   bool is_first_ = true;
 };
 
-const VmaRecord& VmaOf(const VmaRecord& record) { return record; }
-const VmaRecord& VmaOf(const SmapsRecord& record) { return record.vma; }
-
-/// Calls add(record) for those that fit, and says where the next page begins.
-template <class Page, class AddOne>
-std::optional<VirtAddr> AddWhatFits(const Page& page, Room room, const AddOne& add) {
+/// Calls add(record) for those that fit, and says where the next page begins. vma_of(record) is its
+/// VMA.
+template <class Page, class VmaOf, class AddOne>
+std::optional<VirtAddr> AddWhatFits(const Page& page, Room room, const VmaOf& vma_of,
+                                    const AddOne& add) {
   for (size_t i = 0; i < page.vmas.size(); ++i) {
-    if (!room.Take(VmaOf(page.vmas[i]))) return VmaOf(page.vmas[i - 1]).range.end();
+    const VmaRecord& vma = std::invoke(vma_of, page.vmas[i]);
+    if (!room.Take(vma)) return std::invoke(vma_of, page.vmas[i - 1]).range.end();
     add(page.vmas[i]);
   }
   return page.next;
@@ -106,13 +107,14 @@ ObserveService::Reactor* ObserveService::ReadMaps(Context* context,
       response->set_error(ToProto(page.error()));
       return {};
     }
-    const auto next = AddWhatFits(*page, Room(limits, kMapsBytes), [&](const VmaRecord& vma) {
-      if (reading->format == v1::MAPS_FORMAT_TEXT) {
-        AppendMapsLine(vma, *response->mutable_text());
-      } else {
-        ToProto(vma, reading->mm->machine(), *response->add_vmas());
-      }
-    });
+    const auto next =
+        AddWhatFits(*page, Room(limits, kMapsBytes), std::identity(), [&](const VmaRecord& vma) {
+          if (reading->format == v1::MAPS_FORMAT_TEXT) {
+            AppendMapsLine(vma, *response->mutable_text());
+          } else {
+            ToProto(vma, reading->mm->machine(), *response->add_vmas());
+          }
+        });
     if (next) response->set_next_page_token(PageToken(epoch(), reading->list, next->value()));
     response->set_held_ns(page->held_ns);
     return {};
@@ -134,15 +136,16 @@ ObserveService::Reactor* ObserveService::ReadSmaps(Context* context,
       response->set_error(ToProto(page.error()));
       return {};
     }
-    const auto next = AddWhatFits(*page, Room(limits, kSmapsBytes), [&](const SmapsRecord& one) {
-      if (reading->format == v1::MAPS_FORMAT_TEXT) {
-        AppendSmaps(one, *response->mutable_text());
-        return;
-      }
-      v1::SmapsEntry& entry = *response->add_entries();
-      ToProto(one.vma, reading->mm->machine(), *entry.mutable_vma());
-      ToProto(one.residency, *entry.mutable_residency());
-    });
+    const auto next = AddWhatFits(*page, Room(limits, kSmapsBytes), &SmapsRecord::vma,
+                                  [&](const SmapsRecord& one) {
+                                    if (reading->format == v1::MAPS_FORMAT_TEXT) {
+                                      AppendSmaps(one, *response->mutable_text());
+                                      return;
+                                    }
+                                    v1::SmapsEntry& entry = *response->add_entries();
+                                    ToProto(one.vma, reading->mm->machine(), *entry.mutable_vma());
+                                    ToProto(one.residency, *entry.mutable_residency());
+                                  });
     if (next) response->set_next_page_token(PageToken(epoch(), reading->list, next->value()));
     response->set_held_ns(page->held_ns);
     return {};

@@ -31,6 +31,7 @@ struct ReadyOperation {
 
 /// How an operation ended.
 struct OperationEnd {
+  // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it to be left out at will
   columns::Outcome outcome = {};
   uint64_t value = 0;       ///< if its kind gives one and it went well
   bool would_wait = false;  ///< it did not: it was not carried out (AccessEnd::kWouldWait)

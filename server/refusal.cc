@@ -68,6 +68,12 @@ Refusal Overloaded(std::string_view limit, uint64_t value) {
   return refusal;
 }
 
+Refusal NoThreadForIt(std::string_view limit, uint64_t value) {
+  Refusal refusal = Overloaded(limit, value);
+  refusal.allowed += ", and no more threads than the host gives";
+  return refusal;
+}
+
 Refusal Draining() {
   return Make(v1::ERROR_REASON_DRAINING, "", "", "another instance of the server");
 }

@@ -21,9 +21,11 @@ namespace faultline::server {
 
 struct Refusal {
   v1::ErrorReason reason = v1::ERROR_REASON_INTERNAL;
+  // NOLINTBEGIN(readability-redundant-member-init): GCC wants them to be left out at will
   std::string field = {};    ///< as a path; empty if no field is to blame
   std::string value = {};    ///< as text; shortened when it is sent
   std::string allowed = {};  ///< for people: a range, a list, a limit with its name
+  // NOLINTEND(readability-redundant-member-init)
   uint64_t retry_after_ns = 0;
 };
 
@@ -47,6 +49,8 @@ struct Refusal {
 [[nodiscard]] Refusal MmExited(std::string_view field, std::string_view value);
 /// Too much is going on; `limit` names what is full.
 [[nodiscard]] Refusal Overloaded(std::string_view limit, uint64_t value);
+/// A WorkerPool did not take a job: `limit` is full, or the host refuses another thread.
+[[nodiscard]] Refusal NoThreadForIt(std::string_view limit, uint64_t value);
 [[nodiscard]] Refusal Draining();
 
 /// A T, or why there is none.

@@ -51,6 +51,7 @@ namespace faultline::server {
 /// What a body that was to do without waiting came to.
 struct Attempt {
   bool would_wait = false;  ///< nothing was carried out: it has to be done where it may sleep
+  // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it to be left out at will
   MaybeRefusal refusal = {};
 };
 enum class Patience : uint8_t { kMayWait, kNoWait };
@@ -186,7 +187,7 @@ class Calls {
   grpc::ServerUnaryReactor* Post(Body body) {
     auto* call = new OnWorkerCall<Body>(*this, std::move(body));
     if (!registry_.pool().TryPost([call] { call->Run(); })) {
-      call->Refuse(Overloaded("Limits.unary_queue", registry_.limits().unary_queue));
+      call->Refuse(NoThreadForIt("Limits.unary_queue", registry_.limits().unary_queue));
     }
     return call;
   }

@@ -69,9 +69,11 @@ class WatchStreams {
 /// What is said at one time. With `last` the stream ends behind it, well or with the refusal.
 template <class Response>
 struct WatchLot {
+  // NOLINTBEGIN(readability-redundant-member-init): GCC wants them to be left out at will
   std::vector<Response> messages = {};
   bool last = false;
   MaybeRefusal refusal = {};
+  // NOLINTEND(readability-redundant-member-init)
 };
 
 template <class Response>

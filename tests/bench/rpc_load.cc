@@ -66,6 +66,7 @@ std::vector<RpcWindow> Measure(const std::vector<Load*>& loads, const ServerProc
   // The server is a child of this process, but not this process.
   const double foreign = meter.Cores() - static_cast<double>(served) * 1e-9 / elapsed;
   std::vector<RpcWindow> windows;
+  windows.reserve(counts.size());
   for (const auto& count : counts) {
     windows.push_back({.seconds = elapsed,
                        .operations = count.load(),

@@ -109,6 +109,7 @@ int Serve(int ready) {
   EmptyService empty;
   all.push_back({bench::EmptyService::service_full_name(), &empty});
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const NamedService& service : all) names.push_back(service.name);
   CallTracker tracker(names, log);
   auto started = Server::Start(config.listen, config.limits, all, tracker);

@@ -30,6 +30,7 @@ struct LoadGroup {
 
 RpcWindow MeasureLoads(const ServerProcess& server, const LoadGroup& group, double seconds) {
   std::vector<Load*> loads;
+  loads.reserve(group.loads.size());
   for (const auto& load : group.loads) loads.push_back(load.get());
   const std::vector<RpcWindow> windows = Measure(loads, server, seconds);
   RpcWindow sum = windows.front();

@@ -361,10 +361,13 @@ class TidyTest(Sample):
         self.write(".clang-tidy", "Checks: '-*,bugprone-sizeof-expression'\nWarningsAsErrors: '*'\n")
         self.write("core/base/a.h", "inline int Size(char* p) { return int(sizeof(*p)); }\n")
         self.write("core/base/a.cc", '#include "core/base/a.h"\nint main() {}\n')
-        source = str(self.root / "core/base/a.cc")
+        self.compile("core/base/a.cc")
+
+    def compile(self, *names):
+        sources = [str(self.root / name) for name in names]
         self.write("build/tsa/compile_commands.json", json.dumps([{
             "directory": str(self.root), "file": source,
-            "command": f"clang++-19 -std=c++20 -I{self.root} -fsyntax-only {source} && touch a.o"}]))
+            "command": f"clang++-19 -std=c++20 -I{self.root} -fsyntax-only {source} && touch a.o"} for source in sources]))
 
     def tidy(self, *arguments):
         run = subprocess.run([self.root / "tests/lint/tidy", *arguments], capture_output=True, text=True, check=False)
@@ -390,6 +393,27 @@ class TidyTest(Sample):
         self.assertEqual(status, 1)
         self.assertIn("bugprone-sizeof-expression", output)
         self.assertEqual(self.tidy()[0], 1)
+
+    def test_looks_only_where_it_is_told_to(self):
+        self.write("server/b.cc", "int main() {}\n")
+        self.compile("core/base/a.cc", "server/b.cc")
+        self.assertEqual(self.tidy("--record", "server/"), (0, "1 of 2 sources to look at\n"))
+        self.assertEqual(self.tidy(), (0, "1 of 2 sources to look at\n"))
+
+    def test_keeps_what_was_found_clean_by_a_run_that_was_interrupted(self):
+        self.write("server/b.cc", "int main() {}\n")
+        self.compile("core/base/a.cc", "server/b.cc")
+        list_of_this_machine = self.root / "build/tidy_clean.txt"
+        interrupt = self.root / "clang-tidy-19"  # stops the run at the second source, once the first is written down
+        self.write(interrupt.name, f"""#!/bin/sh
+case "$2" in */b.cc)
+  until grep -qs a.cc {list_of_this_machine}; do :; done
+  kill -KILL $PPID
+esac
+""")
+        interrupt.chmod(0o755)
+        subprocess.run([self.root / "tests/lint/tidy"], env={"PATH": f"{self.root}:/usr/bin:/bin"}, capture_output=True, check=False)
+        self.assertEqual(self.tidy(), (0, "1 of 2 sources to look at\n"))
 
     def test_says_how_to_get_compile_commands(self):
         (self.root / "build/tsa/compile_commands.json").unlink()

@@ -97,6 +97,31 @@ TEST_F(AttachTest, OpensAThreadAndEndsItWhenTheClientCloses) {
   AwaitEmpty();
 }
 
+// A batch that the transport began goes on in the executor: nothing is lost, nothing done twice.
+TEST_F(AttachTest, ARangeThatTheTransportHasNoTimeForIsTouchedOnceLikeAShorterOne) {
+  constexpr uint64_t kAtOnce = 64;  // pages
+  const std::string mm = served_.MakeMm();
+  const MmUse use = served_.Use(mm);
+  Attached thread(served_.memory(), To(mm));
+  ASSERT_TRUE(thread.opened());
+  uint64_t faults = 0;
+  for (const uint64_t pages : {kAtOnce, kAtOnce + 1, 8 * kAtOnce, uint64_t{1}}) {
+    const uint64_t where = served_.MapPages(mm, pages + 2);
+    Batch batch;
+    batch.build.Fault(v1::ACCESS_KIND_WRITE, {where});
+    batch.build.TouchRange(v1::ACCESS_KIND_WRITE, {where + kPageSize}, pages * kPageSize);
+    batch.build.Fault(v1::ACCESS_KIND_WRITE, {where + (pages + 1) * kPageSize});
+    const v1::OperationResults results = thread.Run(batch.message);
+    EXPECT_EQ(results.completed(), 3U);
+    const ResultsReader reader(results);
+    EXPECT_EQ(reader.value(1), pages);
+    for (uint32_t i = 0; i < 3; ++i) EXPECT_TRUE(reader.outcome(i).ok()) << i;
+    faults += pages + 2;
+    EXPECT_EQ(use.mm().fault_stats().Snapshot().Ended(), static_cast<int64_t>(faults)) << pages;
+  }
+  EXPECT_THAT(thread.End(), IsOk());
+}
+
 TEST_F(AttachTest, EveryKindOfOperationIsCarriedOut) {
   Attached thread(served_.memory(), ToNewMm());
   ASSERT_TRUE(thread.opened());

@@ -76,7 +76,7 @@ TEST_F(BadAttachTest, Openings) {
   const std::string number = mm_.substr(mm_.rfind('/') + 1);
   const std::string foreign =
       absl::StrCat("machines/default/mms/", std::stoull(number) ^ (uint64_t{1} << 40));
-  const std::vector<Bad<v1::AttachOpen>> kBad = {
+  const std::vector<Bad<v1::AttachOpen>> all_bad = {
       {v1::ERROR_REASON_MISSING_FIELD, "open.mm", "", [](auto& o) { o.clear_mm(); }},
       {kRange, "open.machine", "machines/default",
        [](auto& o) { o.set_machine("machines/default"); }},
@@ -103,7 +103,7 @@ TEST_F(BadAttachTest, Openings) {
          o.set_machine("machines/default");
          o.mutable_new_mm()->set_description(std::string(257, 'x'));
        }}};
-  for (const auto& bad : kBad) {
+  for (const auto& bad : all_bad) {
     v1::AttachOpen open = Open();
     bad.spoil(open);
     ExpectOpeningRefused(open, bad);
@@ -154,7 +154,7 @@ TEST_F(BadAttachTest, MessagesInAWrongOrder) {
 }
 
 TEST_F(BadAttachTest, Batches) {
-  const std::vector<Bad<v1::OperationBatch>> kBad = {
+  const std::vector<Bad<v1::OperationBatch>> all_bad = {
       {kRange, "batch.operations", "0", [](auto& b) { b.set_operations(0); }},
       {kRange, "batch.operations", "16385", [](auto& b) { b.set_operations(16'385); }},
       {kRange, "batch.operations", "1000000", [](auto& b) { b.set_operations(1'000'000); }},
@@ -187,7 +187,7 @@ TEST_F(BadAttachTest, Batches) {
       {kRange, "batch.bases[2]", "3", [](auto& b) { b.set_bases(2, 3); }},
       {kRange, "batch.bases[2]", "1", [](auto& b) { b.set_bases(2, 1); }},
   };
-  for (const auto& bad : kBad) {
+  for (const auto& bad : all_bad) {
     Attached thread(served_.memory(), Open());
     ASSERT_TRUE(thread.opened());
     v1::OperationBatch batch = Batch();

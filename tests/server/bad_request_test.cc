@@ -82,8 +82,9 @@ class BadRequestTest : public ::testing::Test {
   template <class Request, class Response>
   void ExpectNamesRefused(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                        Response*),
-                          Request request, const std::string& field,
+                          const Request& good, const std::string& field,
                           const std::vector<BadName>& names) {
+    Request request = good;
     const auto* descriptor = Request::descriptor()->FindFieldByName(field);
     ASSERT_NE(descriptor, nullptr);
     for (const BadName& bad : names) {
@@ -328,7 +329,7 @@ TEST_F(BadRequestTest, ImportedVmas) {
     uint64_t start, end, flags, offset;
     const char* file;
   };
-  const Bad kBad[] = {
+  const Bad all_bad[] = {
       {"start", 1, kPageSize, 0, 0, ""},
       {"start", UINT64_MAX, kPageSize, 0, 0, ""},
       {"end", 0, 0, 0, 0, ""},
@@ -345,7 +346,7 @@ TEST_F(BadRequestTest, ImportedVmas) {
       {"offset", 0, kPageSize, 0, UINT64_MAX, "this"},
       {"file", 0, kPageSize, 0, 0, "nonsense"},
   };
-  for (const Bad& bad : kBad) {
+  for (const Bad& bad : all_bad) {
     v1::ImportVmasRequest import;
     import.set_mm(mm_);
     v1::ImportedVma& good = *import.add_vmas();  // checked as a whole: not imported either
@@ -571,7 +572,7 @@ TEST_F(BadRequestTest, AFileMayBeImportedFromItsVeryEnd) {
 
 TEST_F(BadRequestTest, OptionsAtTheEndsOfTheirRangesAreUsable) {
   constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - kPageSize;
-  const std::function<void(v1::MmOptions&)> kOdd[] = {
+  const std::function<void(v1::MmOptions&)> all_odd[] = {
       [](auto& o) { o.set_max_map_count(1); },
       [](auto& o) { o.set_mmap_min_addr(0); },
       [](auto& o) { o.set_mmap_min_addr(kUserEnd); },
@@ -594,7 +595,7 @@ TEST_F(BadRequestTest, OptionsAtTheEndsOfTheirRangesAreUsable) {
       [](auto& o) { o.set_fault_around_bytes(2 << 20); },
       [](auto& o) { o.set_page_table_levels(5), o.set_mmap_base((uint64_t{1} << 56) - kPageSize); },
   };
-  for (const auto& set : kOdd) {
+  for (const auto& set : all_odd) {
     v1::Mm mm;
     set(*mm.mutable_options());
     const std::string name = served_.MakeMm(mm);

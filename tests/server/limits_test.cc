@@ -14,7 +14,9 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include "faultline/v1/attach.pb.h"
 #include "faultline/v1/machine.pb.h"
+#include "proto/columns/outcome.h"
 
 namespace faultline::server {
 namespace {
@@ -81,6 +83,49 @@ TEST(LimitsTest, ContradictionsAreRefused) {
   Limits ring;
   ring.max_event_ring = 1000;
   EXPECT_THAT(WhyRefused(ring), HasSubstr("only powers of two"));
+}
+
+/// Results in which every column is there and every number as long as it gets.
+uint64_t LongestResults(uint64_t operations) {
+  v1::AttachResponse response;
+  response.set_instance_epoch(UINT64_MAX);
+  v1::OperationResults& results = *response.mutable_results();
+  results.set_batch_id(UINT64_MAX);
+  results.set_completed(static_cast<uint32_t>(operations));
+  results.set_end(v1::BATCH_END_MM_EXITED);
+  results.set_begin_ns(UINT64_MAX);
+  results.set_elapsed_ns(UINT64_MAX);
+  for (uint64_t i = 0; i < operations; ++i) {
+    results.add_outcomes(columns::Outcome::Skipped().packed());
+    results.add_values(UINT64_MAX);
+    results.add_latencies_ns(UINT64_MAX);
+    results.add_rungs(UINT64_MAX);
+  }
+  return response.ByteSizeLong();
+}
+
+TEST(LimitsTest, AFullBatchsResultsFitIntoAMessageAndNotMuchIsGivenAway) {
+  const LimitInfo* message = nullptr;
+  for (const LimitInfo& limit : AllLimits()) {
+    if (limit.name == std::string_view("max_message_bytes")) message = &limit;
+  }
+  ASSERT_NE(message, nullptr);
+  for (const uint64_t bytes : {message->min, Limits().max_message_bytes, 32 * Limits::kMib}) {
+    Limits limits;
+    limits.max_message_bytes = bytes;
+    uint64_t allowed = 1;
+    for (uint64_t step = 1 << 19; step != 0; step /= 2) {
+      limits.max_batch_operations = allowed + step;
+      if (WhyRefused(limits).empty()) allowed += step;
+    }
+    EXPECT_LE(LongestResults(allowed), bytes);
+    EXPECT_GT(LongestResults(allowed), bytes - 256);
+    limits.max_batch_operations = allowed + 1;
+    EXPECT_THAT(WhyRefused(limits),
+                AllOf(HasSubstr("max_batch_operations: " + std::to_string(allowed + 1)),
+                      HasSubstr("from 1 to " + std::to_string(allowed) + ","),
+                      HasSubstr("max_message_bytes, which is " + std::to_string(bytes))));
+  }
 }
 
 }  // namespace

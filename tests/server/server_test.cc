@@ -264,8 +264,11 @@ TEST_F(ServerTest, MessageBeyondTheLimitIsRefused) {
   request.set_machine_id(std::string(70'000, 'x'));
   grpc::ClientContext context;
   v1::CreateMachineResponse reply;
-  EXPECT_EQ(client->CreateMachine(&context, request, &reply).error_code(),
-            grpc::RESOURCE_EXHAUSTED);
+  const grpc::Status status = client->CreateMachine(&context, request, &reply);
+  EXPECT_EQ(status.error_code(), grpc::RESOURCE_EXHAUSTED);
+  // It is gRPC that refuses, before there is a call to refuse: its sentence has both sizes.
+  EXPECT_THAT(status.error_message(), AllOf(HasSubstr("larger than max"), HasSubstr("65536")));
+  EXPECT_THAT(status.error_details(), IsEmpty());
 }
 
 TEST_F(ServerTest, AddressThatIsTakenIsNamedAndTheOwnerGoesOn) {

@@ -26,7 +26,8 @@ struct Operation {
   uint64_t address = 0;
   uint64_t length = 0;
   uint32_t base = 0;
-  std::vector<uint64_t> arguments{};
+  // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it to be left out at will
+  std::vector<uint64_t> arguments = {};
 
   friend bool operator==(const Operation&, const Operation&) = default;
   friend std::ostream& operator<<(std::ostream& out, const Operation& operation) {

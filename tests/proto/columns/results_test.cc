@@ -37,18 +37,18 @@ RC_GTEST_PROP(ResultsPropertyTest, WhatIsWrittenIsRead, ()) {
                                      rc::gen::arbitrary<uint64_t>());
   const auto operations = *rc::gen::inRange<uint32_t>(1, 40);
   const auto completed = *rc::gen::inRange<uint32_t>(0, operations + 1);
-  const auto numbers = *rc::gen::container<std::vector<uint64_t>>(4 * operations, sparse);
+  const auto numbers = *rc::gen::container<std::vector<uint64_t>>(size_t{4} * operations, sparse);
   const v1::OperationBatch batch = BatchOfSize(operations);
   v1::OperationResults results;
   ResultsWriter writer(results);
   writer.Begin(batch);
   for (uint32_t i = 0; i < completed; ++i) {
-    writer.SetOutcome(i, Outcome(static_cast<uint32_t>(numbers[4 * i])));
-    writer.SetValue(i, numbers[4 * i + 1]);
-    writer.SetLatency(i, numbers[4 * i + 2]);
-    writer.SetRungs(i, Rungs(numbers[4 * i + 3]));
-    RC_ASSERT(writer.outcome(i).packed() == static_cast<uint32_t>(numbers[4 * i]));
-    RC_ASSERT(writer.value(i) == numbers[4 * i + 1]);
+    writer.SetOutcome(i, Outcome(static_cast<uint32_t>(numbers[size_t{4} * i])));
+    writer.SetValue(i, numbers[size_t{4} * i + 1]);
+    writer.SetLatency(i, numbers[size_t{4} * i + 2]);
+    writer.SetRungs(i, Rungs(numbers[size_t{4} * i + 3]));
+    RC_ASSERT(writer.outcome(i).packed() == static_cast<uint32_t>(numbers[size_t{4} * i]));
+    RC_ASSERT(writer.value(i) == numbers[size_t{4} * i + 1]);
   }
   writer.End(completed, completed < operations ? v1::BATCH_END_KILLED : v1::BATCH_END_UNSPECIFIED);
 
@@ -56,10 +56,10 @@ RC_GTEST_PROP(ResultsPropertyTest, WhatIsWrittenIsRead, ()) {
   const ResultsReader reader(results);
   RC_ASSERT(reader.completed() == completed);
   for (uint32_t i = 0; i < completed; ++i) {
-    RC_ASSERT(reader.outcome(i).packed() == static_cast<uint32_t>(numbers[4 * i]));
-    RC_ASSERT(reader.value(i) == numbers[4 * i + 1]);
-    RC_ASSERT(reader.latency_ns(i) == numbers[4 * i + 2]);
-    RC_ASSERT(reader.rungs(i).packed() == numbers[4 * i + 3]);
+    RC_ASSERT(reader.outcome(i).packed() == static_cast<uint32_t>(numbers[size_t{4} * i]));
+    RC_ASSERT(reader.value(i) == numbers[size_t{4} * i + 1]);
+    RC_ASSERT(reader.latency_ns(i) == numbers[size_t{4} * i + 2]);
+    RC_ASSERT(reader.rungs(i).packed() == numbers[size_t{4} * i + 3]);
   }
 }
 

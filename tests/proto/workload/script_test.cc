@@ -26,13 +26,13 @@
 namespace faultline::workload {
 namespace {
 
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 /// Pages of "shared" that a round of Looping(steps) touches.
 std::vector<uint64_t> PagesOf(const std::vector<Operation>& operations) {
   std::vector<uint64_t> pages;
+  pages.reserve(operations.size());
   for (const Operation& op : operations) {
     pages.push_back((op.address - kRegionSpaceStart) / kPageBytes);
   }

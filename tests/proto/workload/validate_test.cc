@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <absl/strings/str_cat.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -206,8 +207,9 @@ TEST(ValidateWorkloadTest, Spans) {
 TEST(ValidateWorkloadTest, EverySpanOfAStepIsLookedAt) {
   const std::string bad = "{ span { region: 'none' } } }";
   for (const std::string step : {"map", "unmap", "protect", "advise", "remap", "lock"}) {
-    EXPECT_EQ(LoopProblem("loop { " + step + bad),
-              "OUT_OF_RANGE workload.actors[0].loop[0]." + step + ".span.region = none");
+    EXPECT_EQ(
+        LoopProblem(absl::StrCat("loop { ", step, bad)),
+        absl::StrCat("OUT_OF_RANGE workload.actors[0].loop[0].", step, ".span.region = none"));
   }
   EXPECT_EQ(LoopProblem("loop { remap { span { region: 'shared' } target { region: 'none' } } }"),
             "OUT_OF_RANGE workload.actors[0].loop[0].remap.target.region = none");
