@@ -21,7 +21,6 @@ MachineEntry::MachineEntry(Options options, std::unique_ptr<Machine> machine, co
 MachineEntry::~MachineEntry() {
   files_.clear();
   machine_.reset();
-  for (const auto& done : when_gone_) done();
 }
 
 // --- Mms ---------------------------------------------------------------------------------------
@@ -213,6 +212,11 @@ uint64_t MachineEntry::NumberOf(const Mapping* mapping) const {
 void MachineEntry::WhenGone(std::function<void()> done) {
   const absl::MutexLock lock(&mutex_);
   when_gone_.push_back(std::move(done));
+}
+
+std::vector<std::function<void()>> MachineEntry::TakeWaiters() {
+  const absl::MutexLock lock(&mutex_);
+  return std::exchange(when_gone_, {});
 }
 
 }  // namespace faultline::server

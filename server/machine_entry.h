@@ -114,8 +114,11 @@ class MachineEntry : public std::enable_shared_from_this<MachineEntry> {
   [[nodiscard]] WorkerPool& pool() { return pool_; }
   [[nodiscard]] const Epoch& epoch() const { return epoch_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
-  /// Called on a thread of the pool when the core's Machine has ended.
+  /// `done` is called on a thread of the pool when the core's Machine has ended and its memory
+  /// counts no more.
   void WhenGone(std::function<void()> done);
+  /// Those that WhenGone was told, for whoever ends the entry to call.
+  [[nodiscard]] std::vector<std::function<void()>> TakeWaiters();
 
  private:
   [[nodiscard]] MaybeRefusal CheckRoomLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

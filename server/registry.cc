@@ -71,8 +71,10 @@ OrRefusal<Registry::Entry> Registry::MakeLocked(std::string id, const MachineOpt
   // The last reference may go where nobody may sleep, and a machine's end waits for grace periods.
   const auto end_on_a_worker = [this, bytes = options.memory_bytes](MachineEntry* entry) {
     pool_.Post([this, entry, bytes] {
+      const auto waiters = entry->TakeWaiters();
       delete entry;
       MachineIsGone(bytes);
+      for (const auto& done : waiters) done();
     });
   };
   Entry entry(

@@ -4,7 +4,7 @@
 // each of the three modes of reading; see rpc_tables.h.
 //
 // The victims are two streams: one touches pages for the first time, one maps and unmaps. Their mm
-// has a GiB of pages, so that a reading takes long enough to be in the way. They think between two
+// has half a GiB of pages, so that a reading takes long enough to be in the way. They think between two
 // operations: without that a victim that is held up for a millisecond would make a thousand
 // operations before it is held up again, and no percentile would show it. Latencies are the
 // server's own, operation by operation: neither transport nor thinking is in them.
@@ -30,7 +30,7 @@ namespace faultline::bench {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr int kVmas = 16;
+constexpr int kVmas = 8;
 constexpr uint64_t kVmaBytes = uint64_t{64} << 20;
 constexpr uint64_t kTouched = uint64_t{4} << 20;
 constexpr uint64_t kMappedBytes = 16 * kPage;
