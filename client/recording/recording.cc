@@ -88,6 +88,8 @@ std::string_view NameOf(MarkKind kind) {
       return "no mmap_lock events";
     case MarkKind::kStartIncomplete:
       return "start incomplete";
+    case MarkKind::kOtherLocks:
+      return "other mmap_lock";
   }
   return {};
 }

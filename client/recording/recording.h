@@ -190,6 +190,7 @@ enum class MarkKind : uint8_t {
   kFaultsAbsent = 5,     ///< the tracer does not see faults
   kLocksAbsent = 6,      ///< the recording has no mmap_lock events
   kStartIncomplete = 7,  ///< an image's maps at its start are not all known
+  kOtherLocks = 8,       ///< acquisitions of mmap_lock by what was not recorded; count: how many
 };
 
 struct Mark {

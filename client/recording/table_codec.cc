@@ -125,7 +125,7 @@ void Encode(const Mark& mark, ByteWriter& to) {
 }
 
 void Decode(ByteReader& from, Mark& mark) {
-  mark.kind = GetEnum(from, MarkKind::kStartIncomplete);
+  mark.kind = GetEnum(from, MarkKind::kOtherLocks);
   if (mark.kind < MarkKind::kLostEvents) from.Fail();
   mark.line = from.Number();
   mark.count = from.Number();

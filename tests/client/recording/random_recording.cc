@@ -153,7 +153,7 @@ Recording RecordingFrom(const RecordingSeed& seed) {
   AddThreadsAndImages(seed, recording);
   for (const uint64_t number : seed.marks) {
     Draw draw(number);
-    recording.marks.push_back({.kind = static_cast<MarkKind>(1 + draw.Below(7)),
+    recording.marks.push_back({.kind = static_cast<MarkKind>(1 + draw.Below(8)),
                                .line = draw.Any(),
                                .count = draw.Any(),
                                .text = draw.Text()});
