@@ -70,6 +70,15 @@ std::string NaiveMaps::Difference(const std::vector<Mapping>& maps) const {
                 " at ", other->second.offset.value_or(0));
 }
 
+std::string NaiveMaps::PagesIn(Range range) const {
+  std::string text;
+  for (auto page = pages_.lower_bound(range.start); page != pages_.end(); ++page) {
+    if (page->first >= range.end) break;
+    text += Concat(Hex{page->first}, " ", RightsText(page->second.rights), ";");
+  }
+  return text;
+}
+
 void NaiveMaps::Map(const Operation& op) {
   const Range range = MadeBy(op);
   const bool anonymous = (op.args[3] & kMapAnonymous) != 0;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "client/recording/ranges.h"
 #include "client/recording/recording.h"
 
 namespace faultline::client {
@@ -24,6 +25,8 @@ class NaiveMaps {
   void Apply(const Operation& op);
   /// The first page that is not as in `maps`; empty if there is none. A stack may have grown.
   [[nodiscard]] std::string Difference(const std::vector<Mapping>& maps) const;
+  /// What is mapped there, as a text to compare.
+  [[nodiscard]] std::string PagesIn(Range range) const;
   bool operator==(const NaiveMaps& other) const { return pages_ == other.pages_; }
 
  private:
