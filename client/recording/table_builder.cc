@@ -56,6 +56,18 @@ uint32_t TableBuilder::PidOf(uint32_t tid) {
   return thread == nullptr ? 0 : recording_.processes[thread->process].pid;
 }
 
+void TableBuilder::Rename(uint32_t tid, uint32_t to) {
+  const LiveThread thread = live_.at(tid);
+  live_.erase(tid);
+  live_.emplace(to, thread);
+  recording_.threads[thread.thread].tid = to;
+  Process& process = recording_.processes[thread.process];
+  const LiveProcess live = processes_.at(process.pid);
+  processes_.erase(process.pid);
+  processes_.emplace(to, live);
+  process.pid = to;
+}
+
 LiveThread& TableBuilder::Fork(const LiveThread& parent, uint32_t pid, uint32_t tid,
                                uint64_t time_ns) {
   const LiveThread from = parent;

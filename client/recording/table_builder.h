@@ -35,8 +35,11 @@ class TableBuilder {
   LiveThread& Of(uint32_t pid, uint32_t tid, std::string_view comm, uint64_t time_ns);
   /// The thread if it lives.
   [[nodiscard]] LiveThread* Find(uint32_t tid);
-  /// The process of which it is the first thread, or 0: what a tracer that prints no pid needs.
+  /// Of its process; 0 if it does not live.
   [[nodiscard]] uint32_t PidOf(uint32_t tid);
+
+  /// The first thread of a process, whose number was not known.
+  void Rename(uint32_t tid, uint32_t to);
 
   /// `tid` of process `pid` was made by `parent`. A process gets an image of its own, a copy.
   LiveThread& Fork(const LiveThread& parent, uint32_t pid, uint32_t tid, uint64_t time_ns);
