@@ -31,6 +31,7 @@ void LockAttribution::Acquired(const PerfEvent& event, uint32_t image, LockConte
   if (event.args[0] != mm && context.call == kNoOperation) {
     if (!context.elsewhere) context.fault_before = context.fault != kNoOperation;
     context.elsewhere = true;
+    context.other_mm = event.args[0];
   }
   if (context.elsewhere) {
     Count(event, context.pending);
@@ -46,11 +47,6 @@ void LockAttribution::Acquired(const PerfEvent& event, uint32_t image, LockConte
   }
   if (context.call == kNoOperation && write) context.last_write = owner;
   Count(event, op.locks);
-}
-
-uint64_t LockAttribution::mm(uint32_t image) const {
-  const auto found = mms_.find(image);
-  return found == mms_.end() ? 0 : found->second;
 }
 
 void LockAttribution::GiveUp(const LockContext& context) {

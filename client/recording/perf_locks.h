@@ -40,6 +40,7 @@ struct LockContext {
   bool attempt = false;
   /// Acquisitions since the thread was seen in another mm.
   bool elsewhere = false;
+  uint64_t other_mm = 0;
   bool fault_before = false;
   Acquisitions pending;
 
@@ -57,8 +58,8 @@ class LockAttribution {
 
   /// `event` is kLockAcquired, of a thread in `image`.
   void Acquired(const PerfEvent& event, uint32_t image, LockContext& context);
-  /// Of whose mm that is; 0 if not known.
-  [[nodiscard]] uint64_t mm(uint32_t image) const;
+  /// Which mm an image has; otherwise that of its first acquisition.
+  void SetMm(uint32_t image, uint64_t mm) { mms_[image] = mm; }
   /// Those that belong to nothing that was recorded.
   [[nodiscard]] const Acquisitions& others() const { return others_; }
   /// What is pending belongs to nothing.

@@ -97,7 +97,6 @@ class PerfImporter {
       case PerfType::kLockAcquired: {
         ThreadState& state = StateOf(event);
         const LiveThread& thread = Of(event);
-        ShareIfVfork(event);
         has_locks_ = true;
         attribution_.Acquired(event, thread.image, state.locks);
         break;
@@ -256,7 +255,12 @@ class PerfImporter {
     const auto parent_tid = static_cast<uint32_t>(event.args[0]);
     const auto parent_pid = static_cast<uint32_t>(event.args[1]);
     const LiveThread parent = tables_.Of(parent_pid, parent_tid, event.comm, event.time_ns);
-    const LiveThread child = tables_.Fork(parent, event.pid, event.tid, event.time_ns);
+    LockContext& locks = states_[parent_tid].locks;
+    // Copying an mm write-locks the new one, so without that the child shares its parent's.
+    const bool copied = !has_locks_ || (locks.elsewhere && locks.pending.writes != 0);
+    const LiveThread child = tables_.Fork(
+        parent, event.pid, event.tid,
+        copied ? TableBuilder::Memory::kCopy : TableBuilder::Memory::kSame, event.time_ns);
     const bool thread = child.process == parent.process;
     Operation op;
     op.kind = thread ? OpKind::kCloneThread : OpKind::kFork;
@@ -265,12 +269,13 @@ class PerfImporter {
     op.time_ns = event.time_ns;
     op.args[0] = child.thread;
     if (!thread) op.args[1] = child.image;
-    LockContext& locks = states_[parent_tid].locks;
-    if (!thread) TakeLocksOfFork(locks, op);
+    if (!thread && copied && has_locks_) {
+      TakeLocksOfFork(locks, op);
+      attribution_.SetMm(child.image, locks.other_mm);
+    }
     recording_.operations.push_back(op);
     Leave(states_[parent_tid]);
     states_[event.tid].locks = {};
-    if (!thread) forks_[event.tid] = Last();
   }
 
   /// fork write-locks the parent's mm, which was put to the fault before it, and then the child's.
@@ -279,23 +284,6 @@ class PerfImporter {
     if (locks.last_write == kNoOperation) return;
     --recording_.operations[locks.last_write].locks.writes;
     ++op.locks.writes;
-  }
-
-  /// A child that takes the lock of its parent's mm was made by vfork: until it execs it has no
-  /// image of its own.
-  void ShareIfVfork(const PerfEvent& event) {
-    const auto fork = forks_.find(event.tid);
-    if (fork == forks_.end()) return;
-    Operation& op = recording_.operations[fork->second];
-    forks_.erase(fork);
-    LiveThread& child = Of(event);
-    if (event.args[0] != attribution_.mm(op.image) || child.image != op.args[1]) return;
-    const uint32_t unused = child.image;
-    op.args[1] = op.image;
-    tables_.Share(child, op.image);
-    for (Operation& done : recording_.operations) {
-      if (done.image == unused) done.image = child.image;
-    }
   }
 
   void ThreadExit(const PerfEvent& event) {
@@ -308,7 +296,6 @@ class PerfImporter {
     Add(event, OpKind::kExitThread);
     if (tables_.Exit(event.tid)) recording_.operations.back().kind = OpKind::kExitProcess;
     states_.erase(event.tid);
-    forks_.erase(event.tid);
   }
 
   absl::Status End() {
@@ -346,8 +333,6 @@ class PerfImporter {
   LockAttribution attribution_{recording_.operations};
   absl::flat_hash_map<uint32_t, ThreadState> states_;
   absl::flat_hash_map<uint32_t, uint64_t> cpus_;
-  /// Of a process that was just made: the operation.
-  absl::flat_hash_map<uint32_t, std::size_t> forks_;
   bool has_locks_ = false;
 };
 

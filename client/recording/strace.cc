@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,9 +46,6 @@ struct Begun {
   std::string name;
   std::string arguments;
   uint64_t time_ns = 0;
-  /// Of a clone: the child, if one was seen that may be its, and the operation that says so.
-  std::optional<uint32_t> child;
-  std::size_t operation = 0;
 };
 
 /// Of a call that is all there.
@@ -96,29 +94,45 @@ class StraceImporter {
       : lines_(lines), options_(options), account_(lines, options.losses) {}
 
   absl::StatusOr<Recording> Import() {
-    std::string_view line;
-    std::string joined;
-    while (lines_.Next(line)) {
-      // A notice of attaching may stand in the middle of a clone: the line goes on in the next one.
-      if (!joined.empty()) {
-        joined += line;
-        line = joined;
+    for (;;) {
+      if (ahead_.empty() && !ReadAhead()) break;
+      const Line line = std::move(ahead_.front());
+      ahead_.pop_front();
+      line_ = line.number;
+      if (absl::Status status = Take(ParseStraceLine(line.text), line.text); !status.ok()) {
+        return status;
       }
-      const std::size_t notice = line.find("strace: Process ");
-      if (notice != std::string_view::npos && notice != 0 && line.ends_with(" attached")) {
-        joined = line.substr(0, notice);
-        continue;
-      }
-      if (absl::Status status = Take(ParseStraceLine(line), line); !status.ok()) return status;
-      joined.clear();
     }
+    line_ = lines_.line();
     if (absl::Status status = End(); !status.ok()) return status;
     return std::move(recording_);
   }
 
  private:
+  struct Line {
+    std::string text;
+    uint64_t number;
+  };
+
   absl::Status Loss(MarkKind kind, std::string_view text) {
-    return account_.Report(kind, lines_.line(), text);
+    return account_.Report(kind, line_, text);
+  }
+
+  /// One more line. A notice of attaching may stand in the middle of a clone, which then goes on in
+  /// the next line.
+  bool ReadAhead() {
+    std::string text;
+    std::string_view part;
+    while (lines_.Next(part)) {
+      text += part;
+      const std::size_t notice = text.find("strace: Process ");
+      if (notice == 0 || notice == std::string::npos || !part.ends_with(" attached")) {
+        ahead_.push_back({.text = std::move(text), .number = lines_.line()});
+        return true;
+      }
+      text.resize(notice);
+    }
+    return false;
   }
 
   absl::Status Take(const StraceLine& line, std::string_view text) {
@@ -169,19 +183,8 @@ class StraceImporter {
     }
     const uint32_t tid = *line.tid;
     if (tables_.Find(tid) != nullptr) return tid;
-    for (auto& [parent, begun] : begun_) {
-      if (!IsClone(begun.name) || begun.child.has_value()) continue;
-      begun.child = tid;
-      begun.operation = recording_.operations.size();
-      begun_children_.insert(tid);
-      AddChild(parent, tid, begun.name, begun.arguments, line.time_ns);
-      return tid;
-    }
-    if (tables_.Find(0) != nullptr) {
-      tables_.Rename(0, tid);
-      if (auto begun = begun_.extract(0); !begun.empty()) begun_.emplace(tid, begun.mapped());
-      return tid;
-    }
+    if (AddEarlyChild(tid, line.time_ns)) return tid;
+    if (NameFirstThread(tid)) return tid;
     if (!recording_.threads.empty()) {
       absl::Status status =
           Loss(MarkKind::kLostEvents, Concat("thread ", tid, " was made by nobody"));
@@ -189,6 +192,34 @@ class StraceImporter {
     }
     tables_.Of(tid, tid, "", line.time_ns);
     return tid;
+  }
+
+  /// The thread that had no number has this one. False if all have.
+  bool NameFirstThread(uint32_t tid) {
+    if (tables_.Find(0) == nullptr) return false;
+    tables_.Rename(0, tid);
+    if (auto begun = begun_.extract(0); !begun.empty()) begun_.emplace(tid, begun.mapped());
+    return true;
+  }
+
+  /// A child that acts before its clone has returned: which one it was is found further on.
+  bool AddEarlyChild(uint32_t tid, uint64_t time_ns) {
+    const auto clones = [](const auto& entry) { return IsClone(entry.second.name); };
+    if (std::ranges::none_of(begun_, clones)) return false;
+    for (std::size_t i = 0; i < ahead_.size() || ReadAhead(); ++i) {
+      const StraceLine line = ParseStraceLine(ahead_[i].text);
+      uint32_t made = 0;
+      if (line.type != StraceType::kResumed || !IsClone(line.name)) continue;
+      if (!Scanner(line.result).Decimal32(made) || made != tid) continue;
+      if (line.tid.has_value() && tables_.Find(*line.tid) == nullptr) NameFirstThread(*line.tid);
+      const auto parent = begun_.find(line.tid.value_or(0));
+      if (parent == begun_.end() || parent->second.name != line.name) return false;
+      early_children_.insert(tid);
+      AddChild(parent->first, tid, line.name, Concat(parent->second.arguments, line.arguments),
+               time_ns);
+      return true;
+    }
+    return false;
   }
 
   static bool IsClone(std::string_view name) {
@@ -200,9 +231,7 @@ class StraceImporter {
     const bool twice = begun_.contains(tid);
     begun_[tid] = {.name = std::string(line.name),
                    .arguments = std::string(line.arguments),
-                   .time_ns = line.time_ns,
-                   .child = {},
-                   .operation = 0};
+                   .time_ns = line.time_ns};
     return twice ? Loss(MarkKind::kLostEvents, "a call begins within another one")
                  : absl::OkStatus();
   }
@@ -212,9 +241,7 @@ class StraceImporter {
     if (node.empty() || node.mapped().name != line.name) {
       return Loss(MarkKind::kLostEvents, Concat("the end of a ", line.name, " that did not begin"));
     }
-    Begun& begun = node.mapped();
-    if (absl::Status status = CheckChild(*tables_.Find(tid), begun, line); !status.ok())
-      return status;
+    const Begun& begun = node.mapped();
     const std::string arguments = Concat(begun.arguments, line.arguments);
     // The end is when it was resumed; -T's own time is of the call alone.
     return Done(tid, {.name = begun.name,
@@ -222,42 +249,6 @@ class StraceImporter {
                       .result = line.result,
                       .time_ns = begun.time_ns,
                       .duration_ns = std::max(begun.time_ns, line.time_ns) - begun.time_ns});
-  }
-
-  /// Of several clones under way one was taken for the maker of a child. If this one made another,
-  /// they change places.
-  absl::Status CheckChild(const LiveThread& self, Begun& begun, const StraceLine& line) {
-    uint32_t made = 0;
-    Scanner scanner(line.result);
-    if (!begun.child.has_value() || !scanner.Decimal32(made) || *begun.child == made) {
-      return absl::OkStatus();
-    }
-    const auto find = [&](const auto& fits) {
-      return std::ranges::find_if(begun_, [&](const auto& entry) { return fits(entry.second); });
-    };
-    auto other = find([&](const Begun& clone) { return clone.child == made; });
-    const bool swap = other != begun_.end();
-    if (!swap) {
-      other = find([](const Begun& clone) { return IsClone(clone.name) && !clone.child; });
-    }
-    if (other == begun_.end()) {
-      return Loss(MarkKind::kLostEvents, Concat("thread ", *begun.child, " was made by nobody"));
-    }
-    SetParent(recording_.operations[begun.operation], *tables_.Find(other->first));
-    if (swap) SetParent(recording_.operations[other->second.operation], self);
-    std::swap(begun.child, other->second.child);
-    std::swap(begun.operation, other->second.operation);
-    return absl::OkStatus();
-  }
-
-  void SetParent(Operation& clone, const LiveThread& parent) {
-    clone.thread = parent.thread;
-    clone.image = parent.image;
-    if (clone.kind != OpKind::kFork) return;
-    const Thread& child = recording_.threads[clone.args[0]];
-    recording_.processes[child.process].parent = parent.process;
-    Image& image = recording_.images[clone.args[1]];
-    if (image.process == child.process) image.parent = parent.image;
   }
 
   absl::Status Done(uint32_t tid, const Call& call) {
@@ -355,7 +346,7 @@ class StraceImporter {
       return Loss(MarkKind::kUnreadLine, Concat("result of ", call.name, " cannot be read"));
     }
     // A child that was seen before, or has even exited, is there already.
-    if (!begun_children_.erase(made)) AddChild(tid, made, call.name, call.arguments, call.time_ns);
+    if (!early_children_.erase(made)) AddChild(tid, made, call.name, call.arguments, call.time_ns);
     return absl::OkStatus();
   }
 
@@ -364,9 +355,11 @@ class StraceImporter {
     const LiveThread parent = *tables_.Find(parent_tid);
     const uint64_t flags = CloneFlags(name, arguments);
     const bool thread = (flags & kCloneThread) != 0;
-    LiveThread& child =
-        tables_.Fork(parent, thread ? tables_.PidOf(parent_tid) : tid, tid, time_ns);
-    if (!thread && (flags & kCloneVm) != 0) tables_.Share(child, parent.image);
+    const TableBuilder::Memory memory = !thread && (flags & kCloneVm) != 0
+                                            ? TableBuilder::Memory::kSame
+                                            : TableBuilder::Memory::kCopy;
+    const LiveThread child =
+        tables_.Fork(parent, thread ? tables_.PidOf(parent_tid) : tid, tid, memory, time_ns);
     Operation op = OperationOf(parent, thread ? OpKind::kCloneThread : OpKind::kFork, time_ns);
     op.args[0] = child.thread;
     if (!thread) op.args[1] = child.image;
@@ -425,8 +418,12 @@ class StraceImporter {
   Recording recording_;
   TableBuilder tables_{recording_};
   absl::flat_hash_map<uint32_t, Begun> begun_;
-  /// Children that were seen before their clone returned.
-  absl::flat_hash_set<uint32_t> begun_children_;
+  /// Those that were seen before their clone returned.
+  absl::flat_hash_set<uint32_t> early_children_;
+  /// Lines that were read but not taken yet.
+  std::deque<Line> ahead_;
+  /// The one that is being taken.
+  uint64_t line_ = 0;
   uint64_t last_ns_ = 0;
 };
 

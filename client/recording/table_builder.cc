@@ -31,19 +31,13 @@ uint32_t SizeOf(const auto& table) { return static_cast<uint32_t>(table.size());
 LiveThread& TableBuilder::Of(uint32_t pid, uint32_t tid, std::string_view comm, uint64_t time_ns) {
   const auto found = live_.find(tid);
   if (found != live_.end()) return found->second;
-  auto process = processes_.find(pid);
-  if (process == processes_.end()) {
-    const LiveProcess fresh{
-        .index = SizeOf(recording_.processes), .image = SizeOf(recording_.images), .threads = 0};
-    recording_.processes.push_back({.pid = pid, .parent = kNoIndex});
-    Image image;
-    image.process = fresh.index;
-    image.begin_ns = time_ns;
-    image.comm = comm;
-    recording_.images.push_back(std::move(image));
-    process = processes_.emplace(pid, fresh).first;
-  }
-  return AddThread(process->second, tid, comm, time_ns);
+  const auto process = processes_.find(pid);
+  if (process != processes_.end()) return AddThread(process->second, tid, comm, time_ns);
+  Image image;
+  image.process = SizeOf(recording_.processes);
+  image.begin_ns = time_ns;
+  image.comm = comm;
+  return AddThread(AddProcess(pid, AddImage(std::move(image))), tid, comm, time_ns);
 }
 
 LiveThread* TableBuilder::Find(uint32_t tid) {
@@ -68,26 +62,27 @@ void TableBuilder::Rename(uint32_t tid, uint32_t to) {
   process.pid = to;
 }
 
-LiveThread& TableBuilder::Fork(const LiveThread& parent, uint32_t pid, uint32_t tid,
+LiveThread& TableBuilder::Fork(const LiveThread& parent, uint32_t pid, uint32_t tid, Memory memory,
                                uint64_t time_ns) {
   const LiveThread from = parent;
   const std::string comm = recording_.threads[from.thread].comm;
-  const bool same_process = recording_.processes[from.process].pid == pid;
-  const bool known = processes_.contains(pid);
-  LiveThread& child = Of(pid, tid, comm, time_ns);
-  if (same_process) return child;
-  recording_.processes[child.process].parent = from.process;
-  Image& image = recording_.images[child.image];
-  if (known && image.origin != Origin::kFirst) return child;
-  image.origin = Origin::kFork;
-  image.parent = from.image;
-  image.brk_start = recording_.images[from.image].brk_start;
-  return child;
-}
-
-void TableBuilder::Share(LiveThread& child, uint32_t image) {
-  child.image = image;
-  processes_[recording_.processes[child.process].pid].image = image;
+  if (recording_.processes[from.process].pid == pid || processes_.contains(pid)) {
+    return Of(pid, tid, comm, time_ns);
+  }
+  uint32_t image = from.image;
+  if (memory == Memory::kCopy) {
+    Image copy;
+    copy.process = SizeOf(recording_.processes);
+    copy.origin = Origin::kFork;
+    copy.parent = from.image;
+    copy.begin_ns = time_ns;
+    copy.comm = recording_.images[from.image].comm;
+    copy.brk_start = recording_.images[from.image].brk_start;
+    image = AddImage(std::move(copy));
+  }
+  LiveProcess& process = AddProcess(pid, image);
+  recording_.processes[process.index].parent = from.process;
+  return AddThread(process, tid, comm, time_ns);
 }
 
 void TableBuilder::Exec(LiveThread& thread, std::string_view comm, uint64_t time_ns) {
@@ -97,8 +92,7 @@ void TableBuilder::Exec(LiveThread& thread, std::string_view comm, uint64_t time
   image.parent = thread.image;
   image.begin_ns = time_ns;
   image.comm = comm;
-  thread.image = SizeOf(recording_.images);
-  recording_.images.push_back(std::move(image));
+  thread.image = AddImage(std::move(image));
   processes_[recording_.processes[thread.process].pid].image = thread.image;
 }
 
@@ -147,6 +141,17 @@ void TableBuilder::JoinFiles() {
   for (Operation& op : recording_.operations) {
     if (op.file != kNoIndex) op.file = renamed[op.file];
   }
+}
+
+TableBuilder::LiveProcess& TableBuilder::AddProcess(uint32_t pid, uint32_t image) {
+  const LiveProcess fresh{.index = SizeOf(recording_.processes), .image = image, .threads = 0};
+  recording_.processes.push_back({.pid = pid, .parent = kNoIndex});
+  return processes_.emplace(pid, fresh).first->second;
+}
+
+uint32_t TableBuilder::AddImage(Image image) {
+  recording_.images.push_back(std::move(image));
+  return SizeOf(recording_.images) - 1;
 }
 
 LiveThread& TableBuilder::AddThread(LiveProcess& process, uint32_t tid, std::string_view comm,

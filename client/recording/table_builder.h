@@ -41,10 +41,11 @@ class TableBuilder {
   /// The first thread of a process, whose number was not known.
   void Rename(uint32_t tid, uint32_t to);
 
-  /// `tid` of process `pid` was made by `parent`. A process gets an image of its own, a copy.
-  LiveThread& Fork(const LiveThread& parent, uint32_t pid, uint32_t tid, uint64_t time_ns);
-  /// A child that shares its parent's image after all, as vfork's does.
-  void Share(LiveThread& child, uint32_t image);
+  /// What a new process has: a copy of its parent's image, or, after vfork, that very one.
+  enum class Memory : uint8_t { kCopy, kSame };
+  /// `tid` of process `pid` was made by `parent`, whose process it may be.
+  LiveThread& Fork(const LiveThread& parent, uint32_t pid, uint32_t tid, Memory memory,
+                   uint64_t time_ns);
   /// A new image for the thread and its process.
   void Exec(LiveThread& thread, std::string_view comm, uint64_t time_ns);
   /// Whether it was the last one of its process.
@@ -70,6 +71,8 @@ class TableBuilder {
     uint32_t file = kNoIndex;
     Range range;
   };
+  LiveProcess& AddProcess(uint32_t pid, uint32_t image);
+  uint32_t AddImage(Image image);
   LiveThread& AddThread(LiveProcess& process, uint32_t tid, std::string_view comm,
                         uint64_t time_ns);
 

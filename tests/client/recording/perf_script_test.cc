@@ -142,35 +142,50 @@ TEST(PerfScriptTest, EffectsAreOrderedByWhenTheLockWasTaken) {
   EXPECT_EQ(recording->operations[3].kind, OpKind::kMmap);
 }
 
-TEST(PerfScriptTest, AForkTakesTheLocksThatItTookAndAVforkSharesItsParentsImage) {
-  const auto script_with = [](std::string_view child_mm) {
-    Script script;
-    script.Of(10, kExec)
-        .Of(10, Lock("acquire_returned", "0x5", "write=true success=true"))
-        .Of(10, "exceptions:page_fault_user: address=0x400010 ip=0x400010 error_code=0x14")
-        .Of(10, Lock("acquire_returned", "0x5", "write=true success=true"))
-        .Of(10, Lock("acquire_returned", "0x6", "write=true success=true"))
-        .Of(10, "PERF_RECORD_FORK(12:12):(10:10)")
-        .Line("a b", 12, 12, "exceptions:page_fault_user: address=0x400010 ip=0x4 error_code=0x6")
-        .Line("a b", 12, 12, Lock("acquire_returned", child_mm, "write=false success=true"))
-        .Line("a b", 12, 12, "PERF_RECORD_EXIT(12:12):(10:10)")
-        .Of(10, kEnd);
-    return script;
-  };
-  const absl::StatusOr<Recording> forked = Import(script_with("0x6").text());
+Script ForkScript(bool copies) {
+  Script script;
+  script.Of(10, kExec)
+      .Of(10, Lock("acquire_returned", "0x5", "write=true success=true"))
+      .Of(10, "exceptions:page_fault_user: address=0x400010 ip=0x400010 error_code=0x14");
+  if (copies) {
+    script.Of(10, Lock("acquire_returned", "0x5", "write=true success=true"))
+        .Of(10, Lock("acquire_returned", "0x6", "write=true success=true"));
+  }
+  script.Of(10, "PERF_RECORD_FORK(12:12):(10:10)")
+      .Line("a b", 12, 12, "exceptions:page_fault_user: address=0x400010 ip=0x4 error_code=0x6")
+      .Line("a b", 12, 12,
+            Lock("acquire_returned", copies ? "0x6" : "0x5", "write=false success=true"))
+      .Line("a b", 12, 12, Lock("acquire_returned", "0x7", "write=true success=true"))
+      .Line("c", 12, 12, "PERF_RECORD_COMM exec: c:12/12")
+      .Line("c", 12, 12, "PERF_RECORD_EXIT(12:12):(10:10)")
+      .Of(10, kEnd);
+  return script;
+}
+
+TEST(PerfScriptTest, AForkTakesTheLocksThatItTook) {
+  const absl::StatusOr<Recording> forked = Import(ForkScript(/*copies=*/true).text());
   ASSERT_TRUE(forked.ok()) << forked.status();
   ASSERT_EQ(forked->operations[2].kind, OpKind::kFork);
   EXPECT_EQ(forked->operations[2].locks.writes, 2u);
   EXPECT_EQ(forked->operations[1].locks.writes, 0u);
   EXPECT_EQ(forked->operations[2].args[1], 1u);
   EXPECT_EQ(forked->operations[3].image, 1u);
+  EXPECT_EQ(forked->operations[3].locks.reads, 1u);
+  EXPECT_EQ(forked->operations[4].kind, OpKind::kExec);
+  EXPECT_EQ(forked->operations[4].locks.writes, 1u);
   EXPECT_EQ(forked->images[1].origin, Origin::kFork);
   EXPECT_EQ(forked->processes[1].parent, 0u);
+}
 
-  const absl::StatusOr<Recording> vforked = Import(script_with("0x5").text());
+TEST(PerfScriptTest, AVforkSharesItsParentsImage) {
+  const absl::StatusOr<Recording> vforked = Import(ForkScript(/*copies=*/false).text());
   ASSERT_TRUE(vforked.ok()) << vforked.status();
+  ASSERT_EQ(vforked->operations[2].kind, OpKind::kFork);
   EXPECT_EQ(vforked->operations[2].args[1], 0u);
   EXPECT_EQ(vforked->operations[3].image, 0u);
+  EXPECT_EQ(vforked->operations[3].locks.reads, 1u);
+  EXPECT_EQ(vforked->operations[4].kind, OpKind::kExec);
+  EXPECT_EQ(vforked->images.size(), 2u);
 }
 
 TEST(PerfScriptTest, ThousandsOfThreadsAreThousandsOfThreads) {

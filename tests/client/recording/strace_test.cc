@@ -123,7 +123,7 @@ TEST(StraceTest, SplitCallsTakeEffectWhenTheyAreResumed) {
 }
 
 TEST(StraceTest, ChildrenMayActBeforeTheirClonesReturn) {
-  // Two processes fork at once, and what looks like one's child is the other's.
+  // Two processes fork at once, and the children come in the other order.
   const Recording recording = Imported(
       kBrk +
       "5  100.000100 fork() = 6 <0.000002>\n"
@@ -183,6 +183,21 @@ TEST(StraceTest, ATerminalHasTidsOnlyWhileThereAreSeveralThreads) {
   EXPECT_EQ(recording.processes[0].pid, 5u);
   ASSERT_EQ(recording.operations.size(), 7u);
   EXPECT_EQ(recording.operations[5].thread, 0u);
+}
+
+TEST(StraceTest, ATerminalMayNameTheFirstThreadAfterItsChild) {
+  const Recording recording = Imported(
+      "100.000001 brk(NULL) = 0x5000 <0.000004>\n"
+      "100.000100 vfork(strace: Process 6 attached\n"
+      " <unfinished ...>\n"
+      "[pid     6] 100.000200 brk(NULL) = 0x5000 <0.000002>\n"
+      "[pid     6] 100.000300 +++ exited with 0 +++\n"
+      "[pid     5] 100.000400 <... vfork resumed>) = 6 <0.000083>\n"
+      "100.000600 +++ exited with 0 +++\n");
+  ASSERT_EQ(recording.processes.size(), 2u);
+  EXPECT_EQ(recording.processes[0].pid, 5u);
+  EXPECT_EQ(recording.processes[1].pid, 6u);
+  EXPECT_EQ(recording.images.size(), 1u);
 }
 
 TEST(StraceTest, FilesHaveTheNamesThatStraceShows) {
