@@ -149,6 +149,7 @@ class StraceImporter {
     last_ns_ = std::max(last_ns_, line.time_ns);
     absl::StatusOr<uint32_t> tid = ThreadOf(line);
     if (!tid.ok()) return tid.status();
+    seen_.insert(*tid);
     switch (line.type) {
       case StraceType::kCall:
         return Done(*tid, {.name = line.name,
@@ -171,6 +172,7 @@ class StraceImporter {
   absl::StatusOr<uint32_t> ThreadOf(const StraceLine& line) {
     const auto& live = tables_.live();
     if (!line.tid.has_value()) {
+      if (seen_.size() == 1) return *seen_.begin();
       if (live.size() == 1) return live.begin()->first;
       if (live.empty() && recording_.threads.empty()) {
         tables_.Of(0, 0, "", line.time_ns);
@@ -198,6 +200,7 @@ class StraceImporter {
   bool NameFirstThread(uint32_t tid) {
     if (tables_.Find(0) == nullptr) return false;
     tables_.Rename(0, tid);
+    seen_.erase(0);
     if (auto begun = begun_.extract(0); !begun.empty()) begun_.emplace(tid, begun.mapped());
     return true;
   }
@@ -379,6 +382,7 @@ class StraceImporter {
     }
     Operation op = OperationOf(*tables_.Find(tid), OpKind::kExitThread, line.time_ns);
     op.args[0] = line.status;
+    seen_.erase(tid);
     if (tables_.Exit(tid)) op.kind = OpKind::kExitProcess;
     recording_.operations.push_back(op);
     return absl::OkStatus();
@@ -420,6 +424,9 @@ class StraceImporter {
   absl::flat_hash_map<uint32_t, Begun> begun_;
   /// Those that were seen before their clone returned.
   absl::flat_hash_set<uint32_t> early_children_;
+  /// Live threads of which there was a line: strace leaves the tid out while there is one, even
+  /// though that one has made another, which strace has not met yet.
+  absl::flat_hash_set<uint32_t> seen_;
   /// Lines that were read but not taken yet.
   std::deque<Line> ahead_;
   /// The one that is being taken.

@@ -173,6 +173,7 @@ TEST(StraceTest, ATerminalHasTidsOnlyWhileThereAreSeveralThreads) {
       "100.000001 brk(NULL) = 0x5000 <0.000004>\n"
       "100.000100 clone(child_stack=0x1, flags=CLONE_VM|CLONE_THREADstrace: Process 6 attached\n"
       ", tls=0x2) = 6 <0.000002>\n"
+      "100.000150 brk(NULL) = 0x5000 <0.000002>\n"
       "[pid     5] 100.000200 brk(0x6000) = 0x6000 <0.000002>\n"
       "[pid     6] 100.000300 brk(0x7000) = 0x7000 <0.000002>\n"
       "[pid     6] 100.000400 +++ exited with 0 +++\n"
@@ -181,8 +182,9 @@ TEST(StraceTest, ATerminalHasTidsOnlyWhileThereAreSeveralThreads) {
   ASSERT_EQ(recording.threads.size(), 2u);
   EXPECT_EQ(recording.threads[0].tid, 5u);
   EXPECT_EQ(recording.processes[0].pid, 5u);
-  ASSERT_EQ(recording.operations.size(), 7u);
-  EXPECT_EQ(recording.operations[5].thread, 0u);
+  ASSERT_EQ(recording.operations.size(), 8u);
+  EXPECT_EQ(recording.operations[2].thread, 0u);
+  EXPECT_EQ(recording.operations[6].thread, 0u);
 }
 
 TEST(StraceTest, ATerminalMayNameTheFirstThreadAfterItsChild) {
