@@ -27,9 +27,13 @@ Mapping Part(const Mapping& mapping, Range range) {
 }
 
 void CutOut(std::vector<Mapping>& maps, Range range) {
+  const auto touched = [&](const Mapping& mapping) {
+    return Overlap({mapping.start, mapping.end}, range);
+  };
+  if (std::ranges::none_of(maps, touched)) return;
   std::vector<Mapping> left;
   for (const Mapping& mapping : maps) {
-    if (!Overlap({mapping.start, mapping.end}, range)) {
+    if (!touched(mapping)) {
       left.push_back(mapping);
       continue;
     }

@@ -174,14 +174,15 @@ class StraceImporter {
     if (!line.tid.has_value()) {
       if (seen_.size() == 1) return *seen_.begin();
       if (live.size() == 1) return live.begin()->first;
-      if (live.empty() && recording_.threads.empty()) {
-        tables_.Of(0, 0, "", line.time_ns);
-        return 0;
+      if (!recording_.threads.empty()) {
+        absl::Status status =
+            Loss(MarkKind::kUnreadLine,
+                 Concat("a line without a thread, of which there are ", live.size()));
+        if (!status.ok()) return status;
+        if (!live.empty()) return live.begin()->first;
       }
-      absl::Status status =
-          Loss(MarkKind::kUnreadLine, "a line without a thread, of which there are several");
-      if (!status.ok()) return status;
-      return live.empty() ? 0 : live.begin()->first;
+      tables_.Of(0, 0, "", line.time_ns);
+      return 0;
     }
     const uint32_t tid = *line.tid;
     if (tables_.Find(tid) != nullptr) return tid;
@@ -198,8 +199,7 @@ class StraceImporter {
 
   /// The thread that had no number has this one. False if all have.
   bool NameFirstThread(uint32_t tid) {
-    if (tables_.Find(0) == nullptr) return false;
-    tables_.Rename(0, tid);
+    if (!tables_.Rename(0, tid)) return false;
     seen_.erase(0);
     if (auto begun = begun_.extract(0); !begun.empty()) begun_.emplace(tid, begun.mapped());
     return true;

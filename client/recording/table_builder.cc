@@ -50,7 +50,8 @@ uint32_t TableBuilder::PidOf(uint32_t tid) {
   return thread == nullptr ? 0 : recording_.processes[thread->process].pid;
 }
 
-void TableBuilder::Rename(uint32_t tid, uint32_t to) {
+bool TableBuilder::Rename(uint32_t tid, uint32_t to) {
+  if (!live_.contains(tid) || live_.contains(to) || processes_.contains(to)) return false;
   const LiveThread thread = live_.at(tid);
   live_.erase(tid);
   live_.emplace(to, thread);
@@ -60,14 +61,24 @@ void TableBuilder::Rename(uint32_t tid, uint32_t to) {
   processes_.erase(process.pid);
   processes_.emplace(to, live);
   process.pid = to;
+  return true;
 }
 
 LiveThread& TableBuilder::Fork(const LiveThread& parent, uint32_t pid, uint32_t tid, Memory memory,
                                uint64_t time_ns) {
   const LiveThread from = parent;
   const std::string comm = recording_.threads[from.thread].comm;
-  if (recording_.processes[from.process].pid == pid || processes_.contains(pid)) {
-    return Of(pid, tid, comm, time_ns);
+  if (recording_.processes[from.process].pid == pid) return Of(pid, tid, comm, time_ns);
+  if (processes_.contains(pid)) {
+    // Its first line came before its parent's.
+    LiveThread& child = Of(pid, tid, comm, time_ns);
+    recording_.processes[child.process].parent = from.process;
+    Image& image = recording_.images[child.image];
+    if (image.origin == Origin::kFirst) {
+      image.origin = Origin::kFork;
+      image.parent = from.image;
+    }
+    return child;
   }
   uint32_t image = from.image;
   if (memory == Memory::kCopy) {

@@ -38,8 +38,9 @@ class TableBuilder {
   /// Of its process; 0 if it does not live.
   [[nodiscard]] uint32_t PidOf(uint32_t tid);
 
-  /// The first thread of a process, whose number was not known.
-  void Rename(uint32_t tid, uint32_t to);
+  /// The first thread of a process, whose number was not known. False if it does not live, or there
+  /// is such a process.
+  bool Rename(uint32_t tid, uint32_t to);
 
   /// What a new process has: a copy of its parent's image, or, after vfork, that very one.
   enum class Memory : uint8_t { kCopy, kSame };

@@ -244,6 +244,10 @@ TEST(StraceTest, WhatIsNotRightIsRefusedWithItsLine) {
   ExpectLoss(kBrk + "a b  10/10 [000] 1.5: page-faults:\n" + kEnd,
              "strace.txt:2: not a line of strace -f -ttt -T: a b  10/10 [000] 1.5: page-faults:",
              MarkKind::kUnreadLine);
+  ExpectLoss(
+      "100.1 brk(NULL) = 0x1\n100.2 +++ exited with 0 +++\n100.3 brk(NULL) = 0x1\n"
+      "100.4 +++ exited with 0 +++\n",
+      "strace.txt:3: a line without a thread, of which there are 0", MarkKind::kUnreadLine);
   ExpectLoss(kBrk, "strace.txt:1: the text ends before its processes have exited",
              MarkKind::kTruncated);
 }
