@@ -5,7 +5,10 @@
 #include "client/recording/finish.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 
@@ -32,8 +35,17 @@ void CountFromFirst(Recording& recording) {
 }  // namespace
 
 void SortByEffect(Recording& recording) {
-  std::ranges::stable_sort(recording.operations, {},
-                           [](const Operation& op) { return op.time_ns + op.effect_ns; });
+  // By effect, then as they were.
+  std::vector<std::pair<uint64_t, std::size_t>> order;
+  order.reserve(recording.operations.size());
+  for (const Operation& op : recording.operations) {
+    order.emplace_back(op.time_ns + op.effect_ns, order.size());
+  }
+  std::ranges::sort(order);
+  std::vector<Operation> sorted;
+  sorted.reserve(order.size());
+  for (const auto& [effect_ns, index] : order) sorted.push_back(recording.operations[index]);
+  recording.operations = std::move(sorted);
 }
 
 absl::Status FinishImport(const ImportOptions& options, LossAccount& account,

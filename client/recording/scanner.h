@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <system_error>
 
@@ -89,10 +90,11 @@ class Scanner {
     return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   }
   bool Number(uint64_t& number, int base) {
-    const char* const end = rest_.data() + rest_.size();
-    const std::from_chars_result result = std::from_chars(rest_.data(), end, number, base);
+    const char* const begin = std::to_address(rest_.begin());
+    const std::from_chars_result result =
+        std::from_chars(begin, begin + rest_.size(), number, base);
     if (result.ec != std::errc()) return false;
-    rest_.remove_prefix(static_cast<std::size_t>(result.ptr - rest_.data()));
+    rest_.remove_prefix(static_cast<std::size_t>(result.ptr - begin));
     return true;
   }
   bool Narrow(uint32_t& number, int base) {

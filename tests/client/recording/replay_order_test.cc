@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -171,8 +172,8 @@ TEST(ReplayOrderTest, AnyInterleavingThatKeepsTheWaitsComesOutAsRecorded) {
 TEST(ReplayOrderTest, LongProgramsComeOutAsRecordedAndNotWithoutTheWaits) {
   uint64_t different = 0;
   for (uint64_t program = 0; program < 20; ++program) {
-    std::vector<uint64_t> numbers;
-    for (uint64_t i = 0; i < 400; ++i) numbers.push_back(program * 1000 + i);
+    std::vector<uint64_t> numbers(400);
+    std::iota(numbers.begin(), numbers.end(), program * 1000);
     const Recording recording = ProgramOf(numbers);
     const std::vector<ReplayThread> threads = OrderForReplay(recording);
     const Outcome expected = AsRecorded(recording);

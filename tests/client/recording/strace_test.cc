@@ -52,6 +52,7 @@ void ExpectLoss(const std::string& text, const std::string& message, MarkKind ki
 
 std::vector<OpKind> KindsOf(const Recording& recording) {
   std::vector<OpKind> kinds;
+  kinds.reserve(recording.operations.size());
   for (const Operation& op : recording.operations) kinds.push_back(op.kind);
   return kinds;
 }

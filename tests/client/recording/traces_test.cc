@@ -115,6 +115,7 @@ TEST(TracesTest, MapsAtTheStartAreWhatExecMade) {
   EXPECT_EQ(image.start_known, MapsKnown::kAll);
   EXPECT_EQ(image.brk_start, 0x55867cf13000u);
   std::vector<std::string> seen;
+  seen.reserve(image.start.size());
   for (const Mapping& mapping : image.start) {
     seen.push_back(Concat(RightsText(mapping.rights), " ", mapping.offset, " ", mapping.name));
   }
