@@ -43,7 +43,7 @@ void LockAttribution::Acquired(const PerfEvent& event, uint32_t image, LockConte
   Operation& op = operations_[owner];
   const bool write = event.args[1] != 0 && event.args[2] != 0;
   if (owner == context.call && write && op.locks.writes == 0) {
-    op.effect_ns = event.time_ns - op.time_ns;
+    op.effect_ns = std::max(event.time_ns, op.time_ns) - op.time_ns;
   }
   if (context.call == kNoOperation && write) context.last_write = owner;
   Count(event, op.locks);

@@ -185,7 +185,8 @@ class PerfImporter {
                   Concat("the end of a ", event.text, " that did not begin"));
     }
     Operation& op = recording_.operations[call];
-    op.duration_ns = event.time_ns - op.time_ns;
+    // Where time went back, which was marked, an end is not before its effect.
+    op.duration_ns = std::max(event.time_ns, op.time_ns + op.effect_ns) - op.time_ns;
     if (op.locks.writes == 0) op.effect_ns = op.duration_ns;
     if (event.args[0] >= kFirstError && op.kind != OpKind::kBrk) {
       op.error = static_cast<uint32_t>(~event.args[0] + 1);
