@@ -160,6 +160,12 @@ class PerfImporter {
     op.duration_ns = op.effect_ns;
   }
 
+  /// What was open in a thread that has become another, or none.
+  void Reset(LockContext& locks) {
+    if (locks.call != kNoOperation) EndUnseen(locks.call);
+    locks = {};
+  }
+
   absl::Status Enter(const PerfEvent& event) {
     ThreadState& state = StateOf(event);
     absl::Status status;
@@ -246,7 +252,7 @@ class PerfImporter {
     if (!first) tables_.Exec(thread, event.text, event.time_ns);
     op.args[0] = thread.image;
     recording_.threads[thread.thread].comm = event.text;
-    state.locks = {};
+    Reset(state.locks);
     state.locks.exec = Last();
   }
 
@@ -276,7 +282,7 @@ class PerfImporter {
     }
     recording_.operations.push_back(op);
     Leave(states_[parent_tid]);
-    states_[event.tid].locks = {};
+    Reset(states_[event.tid].locks);
   }
 
   /// fork write-locks the parent's mm, which was put to the fault before it, and then the child's.
