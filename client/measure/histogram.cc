@@ -30,15 +30,23 @@ double Histogram::Mean() const {
 
 double Histogram::StandardDeviation() const {
   if (count_ == 0) return 0;
-  const double mean = Mean();
+  const auto middle_of = [](std::size_t bucket) {
+    const uint64_t lowest = LowestOf(bucket);
+    return static_cast<double>(lowest) + static_cast<double>(HighestOf(bucket) - lowest) / 2;
+  };
+  const auto count = static_cast<double>(count_);
+  const std::size_t first = BucketOf(min_);
+  const std::size_t last = BucketOf(max_);
+  // Around the mean of the middles, so that many of one value have none.
+  double mean = 0;
+  for (std::size_t i = first; i <= last; ++i)
+    mean += middle_of(i) * (static_cast<double>(counts_[i]) / count);
   double squares = 0;
-  for (std::size_t i = BucketOf(min_); i <= BucketOf(max_); ++i) {
-    if (counts_[i] == 0) continue;
-    const auto low = static_cast<double>(LowestOf(i));
-    const double middle = low + static_cast<double>(HighestOf(i) - LowestOf(i)) / 2;
-    squares += (middle - mean) * (middle - mean) * static_cast<double>(counts_[i]);
+  for (std::size_t i = first; i <= last; ++i) {
+    const double distance = middle_of(i) - mean;
+    squares += distance * distance * static_cast<double>(counts_[i]);
   }
-  return std::sqrt(squares / static_cast<double>(count_));
+  return std::sqrt(squares / count);
 }
 
 uint64_t Histogram::Percentile(double percent) const {

@@ -184,7 +184,7 @@ absl::StatusOr<Histogram> Histogram::Decode(std::string_view bytes) {
   if (!content.ok()) return content.status();
   const absl::StatusOr<Parts> parts = Parse(*content);
   if (!parts.ok()) return parts.status();
-  if (const absl::Status status = Check(*parts); !status.ok()) return status;
+  if (absl::Status status = Check(*parts); !status.ok()) return status;
 
   Histogram histogram;
   for (const Bucket& bucket : parts->buckets) histogram.counts_[bucket.index] = bucket.count;

@@ -80,6 +80,7 @@ int CountOf(Verdict verdict, double factor, std::size_t repeats) {
 
 std::vector<double> Around(double middle, std::size_t size) {
   std::vector<double> values;
+  values.reserve(size);
   for (std::size_t i = 0; i < size; ++i)
     values.push_back(middle + 0.001 * static_cast<double>(i) + 0.0001 * middle);
   return values;

@@ -121,6 +121,10 @@ TEST(HistogramTest, TheStandardDeviationIsThatOfTheValuesWhereBucketsAreExact) {
   EXPECT_DOUBLE_EQ(histogram.StandardDeviation(), 2);
 }
 
+TEST(HistogramTest, OneValueHasNoStandardDeviation) {
+  EXPECT_EQ(Of({123'456'789}).StandardDeviation(), 0);
+}
+
 TEST(HistogramTest, MergedPartsAreAsIfRecordedInOne) {
   EXPECT_TRUE(rc::check("merge", [] {
     const auto first = *rc::gen::container<std::vector<uint64_t>>(AnyValue());
