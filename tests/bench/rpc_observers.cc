@@ -4,8 +4,8 @@
 // each of the three modes of reading; see rpc_tables.h.
 //
 // The victims are two streams: one touches pages for the first time, one maps and unmaps. Their mm
-// has half a GiB of pages, so that a reading takes long enough to be in the way. They think between two
-// operations: without that a victim that is held up for a millisecond would make a thousand
+// has half a GiB of pages, so that a reading takes long enough to be in the way. They think between
+// two operations: without that a victim that is held up for a millisecond would make a thousand
 // operations before it is held up again, and no percentile would show it. Latencies are the
 // server's own, operation by operation: neither transport nor thinking is in them.
 #include <algorithm>
