@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "client/recording/check.h"
 #include "client/recording/concat.h"
 #include "client/recording/import.h"
+#include "client/recording/line_reader.h"
 #include "client/recording/recording.h"
 
 namespace faultline::client {
@@ -33,6 +35,19 @@ void CountFromFirst(Recording& recording) {
 }
 
 }  // namespace
+
+absl::Status CheckTextEnd(const LineReader& lines, const Recording& recording, bool all_exited,
+                          LossAccount& account) {
+  if (!lines.status().ok()) return lines.status();
+  const auto loss = [&](std::string_view text) {
+    return account.Report(MarkKind::kTruncated, lines.line(), text);
+  };
+  absl::Status status;
+  if (lines.truncated()) status = loss("the text ends in this line");
+  if (status.ok() && recording.operations.empty()) status = loss("no operations");
+  if (status.ok() && !all_exited) status = loss("the text ends before its processes have exited");
+  return status;
+}
 
 void SortByEffect(Recording& recording) {
   // By effect, then as they were.

@@ -306,20 +306,12 @@ class PerfImporter {
   }
 
   absl::Status End() {
-    if (!lines_.status().ok()) return lines_.status();
-    absl::Status status;
-    if (lines_.truncated()) status = Loss(MarkKind::kTruncated, "the text ends in this line");
+    const absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
+    if (!status.ok()) return status;
     for (const auto& [tid, thread] : tables_.live()) {
       const std::size_t call = states_[tid].locks.call;
       if (call != kNoOperation) EndUnseen(call);
     }
-    if (status.ok() && recording_.operations.empty()) {
-      status = Loss(MarkKind::kTruncated, "no events");
-    }
-    if (status.ok() && !tables_.live().empty()) {
-      status = Loss(MarkKind::kTruncated, "the text ends before its processes have exited");
-    }
-    if (!status.ok()) return status;
     recording_.source.tool = Tool::kPerf;
     recording_.source.clock = Clock::kMonotonic;
     SortByEffect(recording_);

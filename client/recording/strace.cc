@@ -398,15 +398,7 @@ class StraceImporter {
   }
 
   absl::Status End() {
-    if (!lines_.status().ok()) return lines_.status();
-    absl::Status status;
-    if (lines_.truncated()) status = Loss(MarkKind::kTruncated, "the text ends in this line");
-    if (status.ok() && recording_.operations.empty()) {
-      status = Loss(MarkKind::kTruncated, "no calls");
-    }
-    if (status.ok() && !tables_.live().empty()) {
-      status = Loss(MarkKind::kTruncated, "the text ends before its processes have exited");
-    }
+    const absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
     if (!status.ok()) return status;
     recording_.source.tool = Tool::kStrace;
     recording_.source.clock = Clock::kRealtime;

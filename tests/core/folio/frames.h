@@ -56,4 +56,22 @@ class TestFrames {
   FrameAllocator::Ptr frames_;
 };
 
+/// Allocates up to `most` frames and puts them all, in one go and one by one in turns, again and
+/// again.
+inline void FillAndEmpty(FrameAllocator& frames, Gfp gfp, int rounds, size_t most) {
+  std::vector<Folio*> held;
+  for (int i = 0; i < rounds; ++i) {
+    const Result<Folio*> folio = frames.Allocate(FrameUse::kAnon, gfp);
+    if (folio.ok()) held.push_back(*folio);
+    if (folio.ok() && held.size() < most) continue;
+    if (i % 2 == 0) {
+      frames.PutAll(held);
+    } else {
+      for (Folio* each : held) frames.Put(*each);
+    }
+    held.clear();
+  }
+  frames.PutAll(held);
+}
+
 }  // namespace faultline

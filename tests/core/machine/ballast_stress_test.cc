@@ -5,7 +5,6 @@
 // compared with is right at the end.
 
 #include <cstdint>
-#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -16,19 +15,6 @@
 
 namespace faultline {
 namespace {
-
-/// Allocates up to `most` frames and puts them all, again and again.
-void FillAndEmpty(FrameAllocator& frames, Gfp gfp, int rounds, size_t most) {
-  std::vector<Folio*> held;
-  for (int i = 0; i < rounds; ++i) {
-    const Result<Folio*> folio = frames.Allocate(FrameUse::kAnon, gfp);
-    if (folio.ok()) held.push_back(*folio);
-    if (folio.ok() && held.size() < most) continue;
-    for (Folio* each : held) frames.Put(*each);
-    held.clear();
-  }
-  for (Folio* each : held) frames.Put(*each);
-}
 
 TEST(BallastStressTest, AllocatorsAtTheMarksBesideAFreerLoseNothing) {
   constexpr int kThreads = 5;

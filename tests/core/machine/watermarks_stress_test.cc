@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "core/machine/machine.h"
+#include "tests/core/folio/frames.h"
 #include "tests/core/sync/stress.h"
 #include "tests/core/sync/test_thread.h"
 
@@ -21,19 +21,6 @@ namespace {
 
 constexpr int kThreads = 4;
 constexpr uint64_t kFrames = 2048;
-
-/// Allocates up to `most` frames and puts them all, again and again.
-void FillAndEmpty(FrameAllocator& frames, Gfp gfp, int rounds, size_t most) {
-  std::vector<Folio*> held;
-  for (int i = 0; i < rounds; ++i) {
-    const Result<Folio*> folio = frames.Allocate(FrameUse::kAnon, gfp);
-    if (folio.ok()) held.push_back(*folio);
-    if (folio.ok() && held.size() < most) continue;
-    for (Folio* each : held) frames.Put(*each);
-    held.clear();
-  }
-  for (Folio* each : held) frames.Put(*each);
-}
 
 /// Through marks from none to nearly all that there is.
 void MoveMarks(Machine& machine, int rounds) {
