@@ -76,6 +76,38 @@ TEST(FrameAllocatorTest, TheLastReferenceFreesTheFrame) {
   EXPECT_EQ(folio.use(), FrameUse::kFree);
 }
 
+TEST(FrameAllocatorTest, PuttingManyFreesThoseWithoutOtherReferences) {
+  TestFrames frames(1024);
+  const std::vector<Folio*> all = frames.AllocateAll();
+  for (size_t i = 0; i < all.size(); i += 5) all[i]->Get();
+  frames->PutAll(all);
+  EXPECT_EQ(frames->free_frames(), 1023u - 205);
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i]->use(), i % 5 == 0 ? FrameUse::kAnon : FrameUse::kFree) << i;
+  }
+  for (size_t i = 0; i < all.size(); i += 5) frames->Put(*all[i]);
+  frames->PutAll({});
+  EXPECT_EQ(frames->free_frames(), 1023u);
+  frames->Validate();
+}
+
+TEST(FrameAllocatorTest, WhateverTheirOrderFramesThatGoBackBecomeWholeBlocks) {
+  constexpr uint64_t kFrames = 4096;
+  for (const char* order : {"ascending", "descending", "pairs", "shuffled"}) {
+    SCOPED_TRACE(order);
+    TestFrames frames(kFrames);
+    std::vector<Folio*> all = frames.AllocateAll();
+    std::sort(all.begin(), all.end());
+    if (order[0] == 'd') std::reverse(all.begin(), all.end());
+    for (size_t i = 0; order[0] == 'p' && i + 3 < all.size(); i += 4) std::swap(all[i], all[i + 2]);
+    if (order[0] == 's') std::shuffle(all.begin(), all.end(), std::mt19937(5));
+    frames->PutAll(all);
+    frames->DrainLocal();
+    frames->Validate();  // no two free blocks that belong together
+    EXPECT_EQ(frames->traffic().free, kFrames - 1);
+  }
+}
+
 TEST(FrameAllocatorTest, TheFrameFreedLastIsReusedFirst) {
   TestFrames frames(256);
   const std::vector<Folio*> all = frames.AllocateAll();
