@@ -15,7 +15,8 @@ COPY . .
 # What --version says; there is no git in here.
 ARG REVISION=unknown
 ARG JOBS=
-RUN cmake --preset release -D FAULTLINE_BUILD_TESTS=OFF -D FAULTLINE_REVISION=${REVISION} \
+RUN cmake --preset release -D FAULTLINE_BUILD_TESTS=OFF -D FAULTLINE_BUILD_CLIENT=OFF \
+         -D FAULTLINE_REVISION=${REVISION} \
     && cmake --build --preset release --target faultlined --parallel ${JOBS} \
     && cmake --install build/release --component server --prefix /opt/faultline --strip
 
