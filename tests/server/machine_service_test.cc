@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
@@ -431,7 +432,7 @@ TEST_F(MachineServiceTest, ListsRefusePageTokensOfOthers) {
         file_token, token.substr(1), std::string("18446744073709547520")}) {
     machines.set_page_token(bad);
     EXPECT_EQ(Refusal(&Stub::ListMachines, machines),
-              "INVALID_PAGE_TOKEN: page_token is '" + bad + "'" + allowed);
+              absl::StrCat("INVALID_PAGE_TOKEN: page_token is '", bad, "'", allowed));
   }
   files.set_page_token(token);
   EXPECT_THAT(Refusal(&Stub::ListFiles, files), StartsWith("INVALID_PAGE_TOKEN: page_token"));

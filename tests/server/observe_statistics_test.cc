@@ -90,7 +90,7 @@ TEST_F(StatisticsTest, AResetGoesBackToZeroAndSaysWhatThereWas) {
 }
 
 TEST_F(StatisticsTest, AResetOfAMachineIsOneOfAllItsMmsGoneOrNot) {
-  const std::string other = served_.MakeMm();
+  (void)served_.MakeMm();
   Fill(served_.MapPages(mm_, 2), 2);
   ExitMm();
   EXPECT_EQ(Reset("machines/default").response.before().machine().faults().ended(), 2u);

@@ -104,6 +104,7 @@ void RunStreams(Stub& stub, uint64_t count, std::chrono::seconds time, const v1:
                 Counts& counts) {
   Ready ready(count);
   std::vector<std::thread> threads;
+  threads.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     threads.emplace_back([&] { RunStream(stub, open, Clock::now() + time, ready, counts); });
   }
@@ -194,6 +195,7 @@ void RunUnary(Stub& stub, uint64_t count, const std::string& mm, Counts& counts)
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(count);
   for (uint64_t i = 0; i < count; ++i) threads.emplace_back(run);
   for (std::thread& thread : threads) thread.join();
 }

@@ -3,8 +3,7 @@
 // The server in this process; see served.h. It is put together as main.cc does it.
 #include "tests/server/testing/served.h"
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -70,12 +69,13 @@ Served::Served(const Config& config)
       services_(MakeServices({config_, log_, metrics_})) {
   const auto all = services_->All();
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const NamedService& service : all) names.push_back(service.name);
   tracker_ = std::make_unique<CallTracker>(names, log_);
   auto started = Server::Start(config_.listen, config_.limits, all, *tracker_);
   if (const auto* why = std::get_if<std::string>(&started)) {
     ADD_FAILURE() << *why;
-    abort();
+    std::abort();
   }
   server_ = std::get<std::unique_ptr<Server>>(std::move(started));
   memory_ = v1::MemoryService::NewStub(NewChannel());
