@@ -306,7 +306,7 @@ class PerfImporter {
   }
 
   absl::Status End() {
-    const absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
+    absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
     if (!status.ok()) return status;
     for (const auto& [tid, thread] : tables_.live()) {
       const std::size_t call = states_[tid].locks.call;

@@ -398,7 +398,7 @@ class StraceImporter {
   }
 
   absl::Status End() {
-    const absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
+    absl::Status status = CheckTextEnd(lines_, recording_, tables_.live().empty(), account_);
     if (!status.ok()) return status;
     recording_.source.tool = Tool::kStrace;
     recording_.source.clock = Clock::kRealtime;

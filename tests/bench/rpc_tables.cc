@@ -206,6 +206,7 @@ void PrintBatches(const ServerProcess& server, const RpcOptions& options, Report
 
 void PrintContention(const ServerProcess& server, const RpcOptions& options, Report& report) {
   constexpr StreamShape kShape{.batch = 4096, .in_flight = 4};
+  constexpr uint64_t kMappedBytes = 16 * uint64_t{4096};
   constexpr uint32_t kMapperBatch = 512;
   constexpr uint64_t kFar = uint64_t{1} << 40;
   std::vector<std::unique_ptr<RpcMm>> mms;
@@ -224,9 +225,9 @@ void PrintContention(const ServerProcess& server, const RpcOptions& options, Rep
     const auto beside = [&, mm = mms.back().get()](uint64_t below) {
       LoadGroup group = Faulters(server, Side::kFaultline, *mm, 2, kShape, Pages::kAbsent);
       if (below != 0) {
-        group.loads.push_back(
-            std::make_unique<StreamLoad>(server.target(), Side::kFaultline, *mm, 2,
-                                         MapUnmap(mm->region() - below, 16 * 4096, kMapperBatch)));
+        group.loads.push_back(std::make_unique<StreamLoad>(
+            server.target(), Side::kFaultline, *mm, 2,
+            MapUnmap(mm->region() - below, kMappedBytes, kMapperBatch)));
       }
       return rounds.AddLoads(std::move(group));
     };
