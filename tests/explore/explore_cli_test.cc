@@ -2,7 +2,6 @@
 //
 // faultline-explore from the outside: runs the binary and looks at what it prints and how it exits.
 // What searches find is the subject of other tests; here it only matters that the tool tells it.
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +13,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/testing/shell.h"
+
 namespace {
 
 using ::testing::AllOf;
@@ -22,23 +23,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-struct Outcome {
-  int exit_code;
-  std::string output;
-};
-
-/// What a shell makes of `command`.
-Outcome Shell(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");
-  EXPECT_NE(pipe, nullptr);
-  std::string output;
-  std::array<char, 4096> buffer;
-  while (const size_t got = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    output.append(buffer.data(), got);
-  }
-  const int status = pclose(pipe);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
-}
+using faultline::testing::Outcome;
+using faultline::testing::Shell;
 
 Outcome Stdout(const std::string& flags) {
   return Shell(std::string(FAULTLINE_EXPLORE) + " " + flags + " 2>/dev/null");
