@@ -128,8 +128,9 @@ void MmSubject::ImportLayout(const Layout& layout) {
     Mapping* mapping = nullptr;
     if (line.line.name == NameKind::kStack) flags |= vma_flag::kGrowsDown;
     // A forked process's written memory has a chain of anon_vmas, and merges with nothing that is
-    // mapped later. maps shows no flags, so one that no new mapping has does the same here.
-    if (line.anonymous) flags |= vma_flag::kRandRead;
+    // mapped later. A flag that no new mapping has does the same here.
+    if (line.anonymous && !line.untouched) flags |= vma_flag::kRandRead;
+    if (line.no_reserve) flags |= vma_flag::kNoReserve;
     if (line.name.starts_with("[v")) flags |= vma_flag::kDontExpand | vma_flag::kPfnMap;
     if (!line.anonymous) {
       mapping = *machine_->CreateFile(line.name, std::numeric_limits<int64_t>::max());

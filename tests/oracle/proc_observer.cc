@@ -9,9 +9,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 
@@ -201,7 +205,32 @@ Layout ProcObserver::ReadLayout() {
     if (!stack_seen) layout.mmap_base = line.line.end;
     layout.lines.push_back(std::move(line));
   }
+  FindUntouched(layout);
   return layout;
+}
+
+/// By smaps, which has the flags that maps leaves out.
+void ProcObserver::FindUntouched(Layout& layout) const {
+  std::ifstream smaps(absl::StrCat("/proc/", pid_, "/smaps"));
+  auto line = layout.lines.begin();
+  bool written = false;
+  for (std::string text; std::getline(smaps, text) && line != layout.lines.end();) {
+    const absl::string_view field(text);
+    if (absl::StartsWith(field, "Anonymous:")) {
+      written = !absl::EndsWith(field, " 0 kB");
+    } else if (absl::StartsWith(field, "VmFlags:")) {
+      // The last field of a mapping. Whatever else it has keeps it from merging with a new one.
+      const std::vector<std::string> flags =
+          absl::StrSplit(field.substr(sizeof("VmFlags:") - 1), ' ', absl::SkipEmpty());
+      const auto is_plain = [](const std::string& flag) {
+        return flag == "mr" || flag == "mw" || flag == "me" || flag == "nr" || flag == "sd";
+      };
+      line->untouched =
+          line->anonymous && !written && std::all_of(flags.begin(), flags.end(), is_plain);
+      line->no_reserve = std::count(flags.begin(), flags.end(), "nr") != 0;
+      ++line;
+    }
+  }
 }
 
 }  // namespace faultline::oracle

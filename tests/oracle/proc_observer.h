@@ -34,6 +34,7 @@ class ProcObserver {
   void ReadPages(Snapshot& snapshot);
   void ReadWords(std::vector<PageState>& pages);
   size_t FillText(uint64_t end);
+  void FindUntouched(Layout& layout) const;
 
   int pid_;
   Mode mode_;

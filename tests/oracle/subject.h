@@ -86,6 +86,10 @@ struct Layout {
     MapLine line;
     std::string name;  // as the kernel shows it
     bool anonymous = false;
+    /// Was never accessible, as far as one can see: so nothing was ever written there, and it
+    /// merges with what is mapped beside it, as a library's reservation does.
+    bool untouched = false;
+    bool no_reserve = false;  ///< mapped with MAP_NORESERVE
   };
   std::vector<Line> lines;
   uint64_t mmap_base = 0;
